@@ -2,6 +2,15 @@
 //!
 //! Start reading at [`switchover`]: its table is the product. `ARCHITECTURE.md` has the map and who may use whom.
 
+pub mod clients;
+pub mod config;
+pub mod engine;
+pub mod facts;
+pub mod gate;
+pub mod guard;
+pub mod plan;
+pub mod runtime;
 pub mod tell;
 pub mod trouble;
+pub mod verify;
 pub mod wait;
