@@ -10,6 +10,8 @@ pub mod gate;
 pub mod guard;
 pub mod plan;
 pub mod runtime;
+pub mod saga;
+pub mod switchover;
 pub mod tell;
 pub mod trouble;
 pub mod verify;

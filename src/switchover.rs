@@ -17,7 +17,7 @@ use crate::gate::{self, Gate};
 use crate::guard::Guard;
 use crate::plan::Plan;
 use crate::runtime::{Recipe, Runtime};
-use crate::saga::{Line, Undo};
+use crate::saga::{Context, Line, Undo};
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Deadline, Limit, Look, Wait};
@@ -83,6 +83,29 @@ pub struct Run {
     pub deadline: Option<Deadline>,
     /// When the first session was about to be ended.
     pub fence_began: Option<Instant>,
+}
+
+impl Context<Fact> for Run {
+    fn done(&mut self, step: &str, fact: &Fact) {
+        self.facts.note(step, fact.clone());
+    }
+    fn undone(&mut self, step: &str) {
+        self.facts.forget(step);
+    }
+    /// The cap runs from here: a little earlier than the switch's, so that the tool turns back before it.
+    fn attempt(&mut self, n: u32) {
+        self.attempt = n;
+        self.deadline = Some(Deadline::after(self.plan.limits.cutover.0));
+    }
+    fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+    fn tell(&self) -> &Teller {
+        &self.tell
+    }
+    fn sentence(fact: &Fact) -> String {
+        fact.to_string()
+    }
 }
 
 // ── V1 serves; nothing of its clients' is touched ───────────────────────────────────────────────────────────────
