@@ -2,7 +2,7 @@
 # Written to the contract of the official postgres image, so that what is tested on this one holds for that one.
 set -euo pipefail
 
-fail() { printf 'Error: %s\n' "$@" >&2; exit 1; }
+fail() { printf 'Error: %s\n' "$1" >&2; shift; (($# == 0)) || printf '       %s\n' "$@" >&2; exit 1; }
 
 # NAME or the content of the file NAME_FILE, never both.
 setting() {
@@ -24,9 +24,9 @@ step_down() {
 
 refuse_without_password() {
   [[ -z $POSTGRES_PASSWORD && ${POSTGRES_HOST_AUTH_METHOD-} != trust ]] || return 0
-  fail 'Database is uninitialized and superuser password is not specified.' \
-    '       Set POSTGRES_PASSWORD (or POSTGRES_PASSWORD_FILE) to a value that is not empty.' \
-    '       POSTGRES_HOST_AUTH_METHOD=trust lets everyone in without a password; do not use it where others can connect.'
+  fail 'the data directory is empty, and no password for the superuser is given.' \
+    'Set POSTGRES_PASSWORD (or POSTGRES_PASSWORD_FILE) to a value that is not empty.' \
+    'POSTGRES_HOST_AUTH_METHOD=trust lets everyone in without a password; do not use it where others can connect.'
 }
 
 # From 18 on the data directory lies one level deeper: an old mount point would silently get an empty database beside it.
