@@ -9,6 +9,7 @@ pub mod facts;
 pub mod gate;
 pub mod guard;
 pub mod plan;
+pub mod run;
 pub mod runtime;
 pub mod saga;
 pub mod switchover;
