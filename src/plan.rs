@@ -131,6 +131,7 @@ pub(crate) mod tests {
             seed: "copy".into(),
             v1: side("shop-db", "aa11", "shop-db-v1"),
             v2: side("shop-db-v2", "", "shop-db"),
+            v1_data_mounts: Vec::new(),
             v2_volumes: vec![("shop-db-v2".into(), "/data".into())],
             private_network: "switchover-shop-db".into(),
             ways: Vec::new(),

@@ -167,6 +167,8 @@ pub struct Container {
     pub command: Vec<String>,
     pub entrypoint: Vec<String>,
     pub user: String,
+    /// Empty: the engine's own, SIGTERM.
+    pub stop_signal: String,
     /// An init process of the engine's own is process 1 (`--init`).
     pub init: bool,
     /// The engine removes it, and its nameless volumes, when it stops (`--rm`).

@@ -142,16 +142,18 @@ fn host_config(recipe: &Recipe, replaced: &Replaced, like: &ContainerInspectResp
     let points = like.mounts.clone().unwrap_or_default();
     let inherited = inherited_mounts(&host, like.config.as_ref(), &points);
     let binds = host.binds.take().unwrap_or_default();
-    let kept = binds.into_iter().filter(|bind| bind_target(bind).is_none_or(|to| !replaced.covers(to)));
-    host.binds = Some(kept.filter(|bind| !bind.split(':').next().is_some_and(is_anonymous)).collect());
+    host.binds = Some(binds.into_iter().filter(|bind| !replaced.takes_place_of(bind)).collect());
     let mut mounts = host.mounts.take().unwrap_or_default();
     mounts.extend(inherited);
-    mounts.retain(|mount| mount.target.as_deref().is_none_or(|to| !replaced.covers(to)));
+    mounts.retain(|mount| {
+        let to = mount.target.as_deref().unwrap_or_default();
+        if reads_only(mount) { !replaced.is_at(to) } else { !replaced.covers(to) }
+    });
     mounts.iter_mut().for_each(name_no_anonymous_volume);
     mounts.extend(recipe.volumes.iter().map(|(volume, destination)| own_volume(volume, destination)));
     host.mounts = Some(mounts);
     if let Some(tmpfs) = &mut host.tmpfs {
-        tmpfs.retain(|destination, _| !replaced.covers(destination));
+        tmpfs.retain(|destination, _| !replaced.is_at(destination));
     }
     host.port_bindings = host.port_bindings.map(|ports| with_present_numbers(ports, like));
     // NetworkMode stays V1's own network although V2 stands on the private one only: it is what V2 falls back to when
@@ -204,13 +206,29 @@ impl Replaced {
             destination.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
+
+    fn is_at(&self, destination: &str) -> bool {
+        self.0.contains(clean(destination))
+    }
+
+    /// `source:destination[:options]`; paths of this form hold no colon. A nameless volume, which compose hands on in
+    /// this form, belongs to V1 alone.
+    fn takes_place_of(&self, bind: &str) -> bool {
+        let (source, to) = (bind.split(':').next().unwrap_or_default(), bind_target(bind).unwrap_or_default());
+        let reads_only = bind.split(':').nth(2).is_some_and(|options| options.split(',').any(|option| option == "ro"));
+        is_anonymous(source) || if reads_only { self.is_at(to) } else { self.covers(to) }
+    }
+}
+
+/// Such as a configuration file inside the data directory: no data, and shared without harm.
+fn reads_only(mount: &Mount) -> bool {
+    mount.read_only == Some(true) || mount.typ == Some(MountType::TMPFS)
 }
 
 fn clean(path: &str) -> &str {
     path.trim_end_matches('/')
 }
 
-/// `source:destination[:options]`; paths of this form hold no colon.
 fn bind_target(bind: &str) -> Option<&str> {
     bind.split(':').nth(1)
 }

@@ -6,15 +6,15 @@ use bollard::errors::Error;
 use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::{
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
 };
-use futures_util::StreamExt;
 
 use super::look::could_be_a_container;
 use super::{Container, Docker, said};
 use crate::runtime::{LABEL_RUN, State};
-use crate::trouble::Trouble;
-use crate::wait::{self, Limit};
+use crate::tell::Teller;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
 
 impl Docker {
     pub(super) async fn have_started(&self, name: &str) -> Result<(), Trouble> {
@@ -30,23 +30,21 @@ impl Docker {
     }
 
     pub(super) async fn have_stopped(&self, name: &str, signal: &str, within: Duration) -> Result<i64, Trouble> {
-        let found = self.inspect(name).await?.ok_or_else(|| no_container(name))?;
-        let running = found.state.as_ref().and_then(|state| state.running).unwrap_or_default();
-        let own = found.config.and_then(|config| config.stop_signal).unwrap_or_default();
-        let id = found.id.unwrap_or_default();
+        let found = self.look_at_container(name).await?.ok_or_else(|| no_container(name))?;
+        let id = &found.id;
         let seconds = i32::try_from(within.as_secs().max(1)).unwrap_or(i32::MAX);
         let mut stop = StopContainerOptionsBuilder::default().t(seconds);
         if self.engine.stops_with_any_signal() {
             stop = stop.signal(signal);
-        } else if running && plain(signal) != plain(&own) {
+        } else if found.state == State::Running && plain(signal) != plain(&found.stop_signal) {
             // Such an engine can stop with the container's own signal only: ours goes first.
-            self.signal_and_wait(&id, signal, within).await?;
+            self.signal_and_wait(&found, signal, within).await?;
         }
         // Also where it has ended already: only a stop keeps the restart policy from starting it again.
         let patient = self.engine.api.clone().with_timeout(within + Duration::from_secs(30));
         let act = || format!("cannot stop container {name}");
-        patient.stop_container(&id, Some(stop.build())).await.map_err(|error| self.engine.trouble(act(), error))?;
-        match self.look_at_container(&id).await?.map(|container| container.state) {
+        patient.stop_container(id, Some(stop.build())).await.map_err(|error| self.engine.trouble(act(), error))?;
+        match self.look_at_container(id).await?.map(|container| container.state) {
             Some(State::Exited(code)) => Ok(code),
             Some(State::Created) => Ok(0),
             Some(other) => Err(Trouble::failed(act()).because(Trouble::failed(format!("it is {other:?} afterwards")))),
@@ -55,24 +53,34 @@ impl Docker {
     }
 
     /// Returns when the container's present process has ended, or when the time is over.
-    async fn signal_and_wait(&self, id: &str, signal: &str, within: Duration) -> Result<(), Trouble> {
-        let api = &self.engine.api;
-        let options = WaitContainerOptionsBuilder::default().condition("next-exit").build();
-        let mut exit = api.wait_container(id, Some(options));
+    async fn signal_and_wait(&self, before: &Container, signal: &str, within: Duration) -> Result<(), Trouble> {
         let kill = KillContainerOptionsBuilder::default().signal(signal).build();
-        match api.kill_container(id, Some(kill)).await {
+        match self.engine.api.kill_container(&before.id, Some(kill)).await {
             Ok(()) => {}
             // It ended in between.
             Err(error) if said::status(&error) == Some(409) => return Ok(()),
-            Err(error) => return Err(self.engine.trouble(format!("cannot send {signal} to container {id}"), error)),
+            Err(error) => {
+                return Err(self.engine.trouble(format!("cannot send {signal} to container {}", before.name), error));
+            }
         }
-        let limit = Limit { name: "the time to stop", value: within };
-        // The exit code comes as an error, and a missed time is dealt with by the stop that follows.
-        let _either_way = wait::within(limit, "the container's end", async {
-            let _exit_code = exit.next().await;
-            Ok(())
-        })
-        .await;
+        let wait = Wait {
+            what: "the container's end",
+            limit: Limit { name: "the time to stop", value: within },
+            every: Duration::from_millis(20),
+            kind: Kind::Failed,
+        };
+        let silent = Teller::silent();
+        let ended = wait::until(wait, &silent, async || {
+            Ok(match self.look_at_container(&before.id).await? {
+                // Its restart policy may have brought it back already.
+                Some(now) if now.state == State::Running && now.started_at == before.started_at => {
+                    Look::NotYet("it runs".into())
+                }
+                _ => Look::Done(()),
+            })
+        });
+        // The stop that follows ends what has not ended by now.
+        let _in_time_or_not = ended.await;
         Ok(())
     }
 

@@ -132,6 +132,7 @@ fn container(found: ContainerInspectResponse) -> Container {
         command: config.cmd.unwrap_or_default(),
         entrypoint: config.entrypoint.unwrap_or_default(),
         user: config.user.unwrap_or_default(),
+        stop_signal: config.stop_signal.unwrap_or_default(),
         init: host.init.unwrap_or_default(),
         auto_remove: host.auto_remove.unwrap_or_default(),
         restart_policy: policy(host.restart_policy.as_ref()),
