@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
-use tokio_postgres::types::{FromSqlOwned, ToSql};
 use tokio_postgres::error::DbError;
+use tokio_postgres::types::{FromSqlOwned, ToSql};
 use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage};
 
 use super::names::literal;
@@ -113,7 +113,8 @@ impl Session {
     /// One JSON value, read into `T`: how a whole look at a server is one statement.
     pub(super) async fn json<T: DeserializeOwned>(&self, sql: &str) -> Result<T, Trouble> {
         let text = self.text(sql).await?.unwrap_or_else(|| "null".into());
-        serde_json::from_str(&text).map_err(|error| Trouble::bug("PostgreSQL's answer was not understood").because(error))
+        serde_json::from_str(&text)
+            .map_err(|error| Trouble::bug("PostgreSQL's answer was not understood").because(error))
     }
 
     async fn patiently<T>(&self, act: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
