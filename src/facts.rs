@@ -60,7 +60,7 @@ pub enum Fact {
         tables: u64,
         rows: u64,
         differing: Vec<String>,
-        skipped: Vec<String>,
+        sampled: Vec<String>,
     },
     Settled {
         way_back: bool,
