@@ -2,7 +2,19 @@
 //!
 //! Start reading at [`switchover`]: its table is the product. `ARCHITECTURE.md` has the map and who may use whom.
 
+pub mod clients;
+pub mod config;
+pub mod engine;
+pub mod facts;
+pub mod gate;
+pub mod guard;
+pub mod plan;
+pub mod run;
+pub mod runtime;
+pub mod saga;
 pub mod scenario;
+pub mod switchover;
 pub mod tell;
 pub mod trouble;
+pub mod verify;
 pub mod wait;

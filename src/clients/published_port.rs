@@ -1,0 +1,1 @@
+//! Clients come through ports that the engine's host publishes.

@@ -1,0 +1,315 @@
+//! What a database engine must know. The story uses these traits and never learns an engine's name.
+//!
+//! The contract, once for every engine: an `ensure_…` may be called again at any time and after any crash with the
+//! same effect; SQL identifiers and literals are quoted by a function; every statement has a timeout; nothing here
+//! prints or sleeps (`wait` does both); no error text holds a secret or the content of a row.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::runtime::{Container, Image, Runtime};
+use crate::tell::Teller;
+use crate::trouble::Trouble;
+
+pub mod postgres;
+
+/// Every engine we know. A new one is a folder and a line here.
+pub const ENGINES: &[&dyn Engine] = &[&postgres::Postgres];
+
+#[async_trait(?Send)]
+pub trait Engine: Sync {
+    /// As users write it: `postgresql`.
+    fn name(&self) -> &'static str;
+
+    /// Whether this image holds a server of this engine (told from its labels, environment and entrypoint).
+    fn recognises(&self, image: &Image) -> bool;
+
+    /// Reads V1 and V2's image and says what could be done. Touches nothing on V1: no role, no file, no setting.
+    async fn survey(&self, ask: &SurveyRequest<'_>) -> Result<Survey, Trouble>;
+
+    /// A handle to one side's server. Connects when it must, not before.
+    fn server(&self, place: Place) -> Box<dyn Server>;
+}
+
+pub struct SurveyRequest<'a> {
+    pub v1: &'a Container,
+    pub v2: &'a Image,
+    pub access: &'a Access,
+    pub runtime: &'a dyn Runtime,
+    pub tell: &'a Teller,
+    /// What the plan is allowed to do (`allow:`), for the verdicts.
+    pub allow: &'a [String],
+}
+
+/// How we get in where the container's own local access is refused.
+#[derive(Clone, Default)]
+pub struct Access {
+    pub user: Option<String>,
+    pub password: Option<secrecy::SecretString>,
+}
+
+/// What an engine found. `before` is the engine's own record of all it will change on V1, with the old values: it
+/// is in the plan, so it is on disk before anything is touched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Survey {
+    pub engine: String,
+    pub v1_version: String,
+    pub v2_version: String,
+    pub method: String,
+    pub seed: String,
+    /// Where the server keeps its data inside V1, and will inside V2.
+    pub v1_data: String,
+    pub v2_data: String,
+    /// Further directories that hold data (tablespaces, logs of transactions): same path on V2.
+    pub more_data: Vec<String>,
+    pub bytes: u64,
+    /// What V1 writes a second into its log of changes, as measured; `None`: not measurable.
+    pub write_rate: Option<u64>,
+    pub port: u16,
+    pub checks: Vec<Check>,
+    pub before: serde_json::Value,
+    /// Facts worth showing: name → value.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// One precheck with its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Stable, as in `same-major`.
+    pub id: String,
+    pub verdict: Verdict,
+    /// What was found, as a sentence.
+    pub found: String,
+    pub hint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Passed,
+    /// Worth knowing; does not stop.
+    Noted,
+    /// Would refuse, but `allow:` names it.
+    Accepted,
+    Refused,
+}
+
+/// All a server needs to know of where it stands.
+#[derive(Clone)]
+pub struct Place {
+    pub side: Side,
+    /// By id or name; the plan has both sides' names.
+    pub plan: Rc<Plan>,
+    pub runtime: Rc<dyn Runtime>,
+    pub secrets: Rc<dyn Secrets>,
+    pub access: Access,
+    pub tell: Teller,
+}
+
+/// Passwords of a run: random, made once, in a file with mode 0600 until the run is over.
+pub trait Secrets {
+    /// The secret of that name, made on first use and kept for the run.
+    fn secret(&self, name: &str) -> Result<secrecy::SecretString, Trouble>;
+    /// Forgets one (the file is rewritten without it).
+    fn forget(&self, name: &str) -> Result<(), Trouble>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    V1,
+    V2,
+}
+
+impl Side {
+    pub fn other(self) -> Side {
+        match self {
+            Side::V1 => Side::V2,
+            Side::V2 => Side::V1,
+        }
+    }
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Side::V1 => "V1",
+            Side::V2 => "V2",
+        })
+    }
+}
+
+/// A place in a replication stream. Opaque outside its engine: nobody else compares two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position(pub String);
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How far a follower is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lag {
+    pub bytes: u64,
+}
+
+/// One running server. Which side it is, is in its [`Place`]; who leads and who follows is the story's business:
+/// in a switchback the sides are exchanged.
+#[async_trait(?Send)]
+pub trait Server {
+    // — the leader, before the window —
+
+    /// The prechecks that may have changed since the survey.
+    async fn recheck(&self) -> Result<Vec<Check>, Trouble>;
+    /// It can be followed: role, access rule, settings, slot. Old values are in the plan already.
+    async fn ensure_followable(&self) -> Result<String, Trouble>;
+    /// All that put back, exactly; a fence or switch of this run gone too.
+    async fn ensure_unfollowable(&self) -> Result<(), Trouble>;
+    /// The last position written so far, while clients write.
+    async fn position(&self) -> Result<Position, Trouble>;
+
+    // — the follower, before the window —
+
+    /// The seed: its data directory holds a copy of the other side with a known position; not started.
+    async fn ensure_seeded(&self) -> Result<Seeded, Trouble>;
+    /// Drops what the seed left on the other side and in the data directory.
+    async fn ensure_unseeded(&self) -> Result<(), Trouble>;
+    /// Runs, closed to clients, and applies the other side's changes.
+    async fn ensure_following(&self) -> Result<String, Trouble>;
+    /// Stopped. What it holds stays, and [`Server::ensure_following`] goes on from there.
+    async fn ensure_not_following(&self) -> Result<(), Trouble>;
+    /// How far it is behind `position`; `None`: cannot be measured, which is never zero.
+    async fn behind(&self, position: &Position) -> Result<Option<Lag>, Trouble>;
+    /// Makes the follower fit to serve; says what was done.
+    async fn polish(&self) -> Result<String, Trouble>;
+
+    // — the window —
+
+    /// Ends switches of earlier attempts (waiting for one that is acting), then opens the window's sessions.
+    async fn open_window(&self, attempt: u32) -> Result<Box<dyn Window>, Trouble>;
+    /// Connects beforehand, so that the window makes no connection.
+    async fn ensure_connected(&self) -> Result<(), Trouble>;
+    /// Gives the leader back to its clients: ends every switch of this run (waiting for one that is acting), lets
+    /// the listener go, lifts the fence if it is this run's, and proves a write. Safe to call when nothing is shut.
+    async fn ensure_given_back(&self) -> Result<(), Trouble>;
+    /// Its listener runs. Works without a session: a held server takes no connection.
+    async fn ensure_listener_let_go(&self) -> Result<(), Trouble>;
+    /// It has applied everything up to `position`.
+    async fn has_applied(&self, position: &Position) -> Result<bool, Trouble>;
+    /// Writable, still closed to clients.
+    async fn ensure_promoted(&self) -> Result<String, Trouble>;
+    /// A follower again (rewound or seeded anew), running and closed. Does nothing if it was never promoted.
+    async fn ensure_demoted(&self) -> Result<(), Trouble>;
+
+    // — beyond the line —
+
+    /// Clients get in, by the leader's own access rules.
+    async fn ensure_open(&self) -> Result<(), Trouble>;
+    /// Tries to write through the clients' own address. Made beforehand, used when the clients run again.
+    async fn probe(&self, at: &Address) -> Result<Box<dyn Probe>, Trouble>;
+    /// A view of the data that stays as it is now while others write. Kept inside until [`Server::snapshot`] is
+    /// asked for: on V2 it is taken while V2 is closed.
+    async fn ensure_snapshot_kept(&self) -> Result<(), Trouble>;
+    async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble>;
+    /// The former leader follows the new one, fenced; `Err` says why it cannot (and it is stopped instead).
+    async fn ensure_way_back(&self) -> Result<Result<String, String>, Trouble>;
+    /// Temporary roles, rules, files and settings of this run are gone from this side. `keep_following`: what the
+    /// way back needs stays.
+    async fn ensure_clean(&self, keep_following: bool) -> Result<(), Trouble>;
+    /// What `status` shows: role, version, open or fenced, lag; never fails for a server that is down.
+    async fn state(&self) -> ServerState;
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerState {
+    /// `None`: cannot be said (unreachable).
+    pub writable: Option<bool>,
+    pub clients_admitted: Option<bool>,
+    pub following: Option<bool>,
+    pub clients_connected: Option<u32>,
+    /// Why something above is unknown.
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seeded {
+    pub position: Position,
+    pub bytes: u64,
+}
+
+/// The sessions on the leader that are opened before the fence and never reconnected: that they live proves that
+/// the leader was not restarted and the window's lock not lost.
+///
+/// Every act above the line is *one statement* that first sees this attempt's dead-man's switch armed, and fails
+/// otherwise, so that a tool that was frozen cannot act on a leader that was given back.
+#[async_trait(?Send)]
+pub trait Window {
+    /// The dead-man's switch: something on the leader itself that gives it back to its clients after `cap`.
+    async fn arm(&self, cap: Duration) -> Result<(), Trouble>;
+    /// New sessions are refused, proven by a refused one; in memory only: a restart forgets it. Running ones go on.
+    async fn shut_door(&self) -> Result<(), Trouble>;
+    /// New connections wait instead of being refused. `false`: this server cannot.
+    async fn hold_listener(&self) -> Result<bool, Trouble>;
+    /// Ends every session outside our allow-list: idle ones at once, the others after `grace`; returns when one
+    /// look (sessions still authenticating included) finds none. Says how long after the call the first one ended.
+    async fn end_sessions(&self, grace: Duration) -> Result<SessionsEnded, Trouble>;
+    /// Forces everything written to disk and reads the last position, after the fence.
+    async fn written(&self) -> Result<Position, Trouble>;
+    /// The window's lock, for which tool and switch compete. Not to be had: an error, and the run turns back.
+    async fn take_lock(&self) -> Result<(), Trouble>;
+    /// The fence is on disk, synced: it outlasts a restart.
+    async fn make_fence_durable(&self) -> Result<(), Trouble>;
+    /// The durable fence is what new sessions meet: reloaded (queued while the listener is held, else proven).
+    async fn fence_in_force(&self) -> Result<(), Trouble>;
+    /// The last look: no foreign session, and no transaction begun since `since`.
+    async fn look(&self, since: &Position) -> Result<(), Trouble>;
+    /// The switch can no longer fire.
+    async fn end_switch(&self) -> Result<(), Trouble>;
+    /// New connections are refused at once instead of waiting.
+    async fn let_listener_go(&self) -> Result<(), Trouble>;
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsEnded {
+    pub idle: u32,
+    /// Were in a transaction when their time was over.
+    pub in_transaction: u32,
+}
+
+/// Where clients find the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The network to ask from; `None`: the engine's host.
+    pub network: Option<String>,
+    pub host: String,
+    pub port: u16,
+}
+
+#[async_trait(?Send)]
+pub trait Probe {
+    /// One acknowledged write by a new connection through the clients' address, and that it was V2 that took it.
+    async fn write(&mut self) -> Result<(), Trouble>;
+    async fn end(self: Box<Self>) -> Result<(), Trouble>;
+}
+
+#[async_trait(?Send)]
+pub trait Snapshot {
+    /// Names of everything comparable, in a stable order, the same on both sides.
+    async fn tables(&self) -> Result<Vec<String>, Trouble>;
+    /// Rows and a hash over all of them, independent of their order.
+    async fn fingerprint(&self, table: &str) -> Result<Fingerprint, Trouble>;
+    async fn end(self: Box<Self>) -> Result<(), Trouble>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    pub rows: u64,
+    pub hash: String,
+}

@@ -1,0 +1,49 @@
+//! Names of all we make in a server. They derive from the plan, so that a resumed run finds what it made.
+
+use crate::plan::Plan;
+
+/// The tool's own role: superuser, random password, dropped at the end.
+pub(super) fn admin(plan: &Plan) -> String {
+    format!("switchover_{}", plan.tag())
+}
+
+/// The role the follower streams with; outlives the run while V1 follows.
+pub(super) fn replication(plan: &Plan) -> String {
+    format!("switchover_{}_repl", plan.tag())
+}
+
+/// The role that proves a write through the clients' address, and by being refused proves a shut door.
+pub(super) fn probe(plan: &Plan) -> String {
+    format!("switchover_{}_probe", plan.tag())
+}
+
+/// The slot on the leader that keeps what the follower lacks.
+pub(super) fn slot(plan: &Plan) -> String {
+    format!("switchover_{}", plan.tag())
+}
+
+/// An identifier, quoted.
+pub(super) fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A string literal, quoted; works whatever `standard_conforming_strings` says.
+pub(super) fn literal(text: &str) -> String {
+    if text.contains('\\') {
+        format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_stay_names() {
+        assert_eq!(ident(r#"a"; DROP TABLE x; --"#), r#""a""; DROP TABLE x; --""#);
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\'b"), "E'a\\\\''b'");
+    }
+}

@@ -1,0 +1,1 @@
+//! Docker. The only folder that names bollard.
