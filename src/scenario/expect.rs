@@ -80,10 +80,10 @@ impl Wanted {
                 complaints.push(format!("{name}: {}, not below {}", human(length), human(limit)));
             }
         }
-        if verdict.before == 0 {
+        if let Some((0, _)) = verdict.around {
             complaints.push("nothing was acknowledged before the first call of the tool".to_owned());
         }
-        if verdict.after == 0 && self.served_in_the_end {
+        if let Some((_, 0)) = verdict.around.filter(|_| self.served_in_the_end) {
             complaints.push("nothing was acknowledged after the last call of the tool".to_owned());
         }
         complaints
@@ -117,6 +117,7 @@ impl Play<'_> {
         self.expect_of_tool(expect, limit).await?;
         if let Some(side) = &expect.clients_on {
             self.everyone_on(Some(side), since, limit).await?;
+            say(&format!("      on {side} after {}", human(Duration::from_micros(now().saturating_sub(since)))));
         }
         match expect.writes {
             Some(Writes::Accepted) if expect.clients_on.is_none() => self.everyone_on(None, since, limit).await?,
@@ -190,9 +191,7 @@ impl Play<'_> {
                 served.iter().map(|(side, writers)| format!("{} by {side}", writers.len())).collect();
             Ok(Look::NotYet(format!("of {} writers were served: {}", clients.writers, seen.join(", "))))
         })
-        .await?;
-        say(&format!("      so it is, after {}", human(Duration::from_micros(now().saturating_sub(since)))));
-        Ok(())
+        .await
     }
 
     async fn nobody_served(&self, limit: Duration) -> Result<(), Trouble> {

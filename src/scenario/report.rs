@@ -13,7 +13,9 @@ pub(super) fn say(line: &str) {
 }
 
 pub(super) fn verdict_in_words(verdict: &Verdict) -> String {
-    let Verdict { refused, middle, unknown, ghosts, before, after, .. } = verdict;
+    let Verdict { refused, middle, unknown, ghosts, .. } = verdict;
+    let around =
+        verdict.around.map_or(String::new(), |(before, after)| format!("; {before} before, {after} after the tool"));
     let all: u64 = verdict.acknowledged.values().sum();
     let sides: Vec<String> = verdict.acknowledged.iter().map(|(side, count)| format!("{count} by {side}")).collect();
     let not_known = if verdict.complete { "" } else { "  (not known: the final tables could not be read)" };
@@ -27,7 +29,7 @@ pub(super) fn verdict_in_words(verdict: &Verdict) -> String {
         )
     };
     let mut lines = vec![
-        format!("  acknowledged   {all} transactions ({}); {before} before, {after} after", sides.join(", ")),
+        format!("  acknowledged   {all} transactions ({}){around}", sides.join(", ")),
         format!(
             "  lost {}   doubled {}   stale {}   rows that differ {}{not_known}",
             verdict.lost.len(),

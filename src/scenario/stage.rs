@@ -81,6 +81,7 @@ impl Stage {
         self.v1 = self.service(&self.database.service).await?;
         let name = self.inspect(&self.v1).await?.name().to_owned();
         self.vars.set("V1", name);
+        self.vars.set("V1_ID", self.v1.as_str());
         self.wait_until_served().await
     }
 
@@ -114,7 +115,7 @@ impl Stage {
     /// The databases the tool has made, oldest first: V2, V3, …
     pub(super) async fn servers_made(&self) -> Result<Vec<String>, Trouble> {
         let mut made: Vec<Container> = self.containers().await?;
-        made.retain(|container| container.id() != self.v1 && container.label("switchover.side") == Some("v2"));
+        made.retain(|container| container.id() != self.v1 && container.label("switchover.side") == Some("V2"));
         made.sort_by(|a, b| a.0["Created"].as_str().cmp(&b.0["Created"].as_str()));
         Ok(made.iter().map(|container| container.id().to_owned()).collect())
     }

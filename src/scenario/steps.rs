@@ -192,6 +192,7 @@ struct MomentText {
     during: Option<String>,
     begun: Option<String>,
     before: Option<String>,
+    acted: Option<String>,
     after: Option<String>,
     at: Option<String>,
 }
@@ -204,6 +205,7 @@ struct KillText {
     during: Option<String>,
     begun: Option<String>,
     before: Option<String>,
+    acted: Option<String>,
     after: Option<String>,
     at: Option<String>,
 }
@@ -215,6 +217,7 @@ struct FreezeText {
     during: Option<String>,
     begun: Option<String>,
     before: Option<String>,
+    acted: Option<String>,
     after: Option<String>,
     at: Option<String>,
 }
@@ -241,6 +244,7 @@ struct FaultText {
     during: Option<String>,
     begun: Option<String>,
     before: Option<String>,
+    acted: Option<String>,
     after: Option<String>,
     at: Option<String>,
 }
@@ -298,10 +302,10 @@ impl StepText {
 
     fn strike(&self) -> Result<Option<(Moment, Strike)>, Trouble> {
         let (moment, strike) = if let Some(text) = &self.kill {
-            let moment = moment([&text.during, &text.begun, &text.before, &text.after, &text.at])?;
+            let moment = moment([&text.during, &text.begun, &text.before, &text.acted, &text.after, &text.at])?;
             (moment, Strike::KillTool { guard: text.guard })
         } else if let Some(text) = &self.freeze {
-            let moment = moment([&text.during, &text.begun, &text.before, &text.after, &text.at])?;
+            let moment = moment([&text.during, &text.begun, &text.before, &text.acted, &text.after, &text.at])?;
             (moment, Strike::FreezeTool(text.r#for.0))
         } else if let Some(SignalText::Sigint(text)) = &self.signal {
             (text.check()?, Strike::Signal(ToolSignal::Interrupt))
@@ -323,24 +327,29 @@ const ONE_THING: &str = "one step does one thing: switchover, fault, expect, exe
 
 impl MomentText {
     fn check(&self) -> Result<Option<Moment>, Trouble> {
-        moment([&self.during, &self.begun, &self.before, &self.after, &self.at])
+        moment([&self.during, &self.begun, &self.before, &self.acted, &self.after, &self.at])
     }
 }
 
-fn moment(said: [&Option<String>; 5]) -> Result<Option<Moment>, Trouble> {
-    let mut found = said.iter().zip(["during", "begun:", "before:", "after:", ""]).filter_map(|(step, prefix)| {
-        let step = step.as_ref()?;
-        Some(if prefix == "during" { Moment::During(step.clone()) } else { Moment::Point(format!("{prefix}{step}")) })
-    });
+fn moment(said: [&Option<String>; 6]) -> Result<Option<Moment>, Trouble> {
+    let mut found =
+        said.iter().zip(["during", "begun:", "before:", "acted:", "after:", ""]).filter_map(|(step, prefix)| {
+            let step = step.as_ref()?;
+            Some(if prefix == "during" {
+                Moment::During(step.clone())
+            } else {
+                Moment::Point(format!("{prefix}{step}"))
+            })
+        });
     match (found.next(), found.next()) {
         (first, None) => Ok(first),
-        _ => Err(Trouble::usage("one moment, please: `during`, `begun`, `before`, `after` or `at`")),
+        _ => Err(Trouble::usage("one moment, please: `during`, `begun`, `before`, `acted`, `after` or `at`")),
     }
 }
 
 impl FaultText {
     fn check(&self) -> Result<(Option<Moment>, Fault), Trouble> {
-        let when = moment([&self.during, &self.begun, &self.before, &self.after, &self.at])?;
+        let when = moment([&self.during, &self.begun, &self.before, &self.acted, &self.after, &self.at])?;
         let cut = |target: &String| Cut { target: target.clone(), network: self.network.clone() };
         let mut faults: Vec<Fault> = Vec::new();
         faults.extend(self.stop.clone().map(Fault::Stop));

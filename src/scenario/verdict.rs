@@ -34,8 +34,8 @@ pub(super) struct Verdict {
     pub(super) ghosts: u64,
     pub(super) write_gap: Gap,
     pub(super) stall: Gap,
-    pub(super) before: u64,
-    pub(super) after: u64,
+    /// Acknowledged before the first call of the tool, and after the last one.
+    pub(super) around: Option<(u64, u64)>,
     pub(super) reads: u64,
     pub(super) reads_unanswered: u64,
     /// Readers that did not find an acknowledged row.
@@ -70,8 +70,8 @@ pub(super) fn judge(court: &Court<'_>) -> Verdict {
     }
     count_reads(history, &mut verdict);
     if let Some((first, last)) = court.calls {
-        verdict.before = count(history.acknowledged().filter(|op| op.ended < first));
-        verdict.after = count(history.acknowledged().filter(|op| op.began > last));
+        let before = count(history.acknowledged().filter(|op| op.ended < first));
+        verdict.around = Some((before, count(history.acknowledged().filter(|op| op.began > last))));
     }
     if verdict.complete {
         compare_ledger(history, &mut verdict);

@@ -74,7 +74,7 @@ fn a_faithful_crossing_has_nothing_to_complain_about() {
     assert!(verdict.complete);
     let wrong = [&verdict.lost, &verdict.doubled, &verdict.stale, &verdict.differing];
     assert_eq!(wrong.map(Vec::len), [0; 4]);
-    assert_eq!((verdict.ghosts, verdict.before, verdict.after), (0, 2, 2));
+    assert_eq!((verdict.ghosts, verdict.around), (0, Some((2, 2))));
     assert_eq!(verdict.write_gap, Gap { length: 70, from: 10, sides: ("v1".into(), "v1".into()) });
     assert_eq!(verdict.stall.length, 90);
 }
