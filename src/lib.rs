@@ -13,6 +13,7 @@ pub mod run;
 pub mod runtime;
 pub mod saga;
 pub mod storage;
+pub mod scenario;
 pub mod switchover;
 pub mod tell;
 pub mod trouble;
