@@ -2,15 +2,21 @@
 
 #[allow(dead_code)]
 mod access;
+mod auto_conf;
+mod before;
+mod checks;
 mod connect;
 mod door;
 #[allow(dead_code)]
 mod give_back;
 mod hold;
+mod machine;
 mod names;
 mod position;
+mod said;
 mod session;
 mod sessions;
+mod survey;
 mod switch;
 #[allow(dead_code)]
 mod window;
