@@ -1,0 +1,169 @@
+//! A view of the data that stays as it is: one read-only transaction a database, and what of it can be compared.
+//!
+//! Compared are rows as text (a physical copy has the same types and settings) of tables and materialised views, large
+//! objects, and sequences by the value that is in the log. Not compared: unlogged tables (empty on V2), temporary
+//! and foreign ones, and catalogs.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+
+use super::connect;
+use super::names::ident;
+use super::session::{Session, Timeouts};
+use crate::engine::{Fingerprint, Place, Snapshot};
+use crate::trouble::Trouble;
+
+/// Databases beyond this are not looked into: each takes a session for as long as the comparison lasts.
+const MOST: usize = 64;
+
+/// Text must not depend on what either side's defaults are.
+const PINS: &str = "SET TimeZone = 'UTC'; SET extra_float_digits = 3; SET IntervalStyle = 'postgres'; \
+    SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET max_parallel_workers_per_gather = 2; SET jit = off";
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1";
+
+/// Sessions, one a database, opened beforehand; the view begins later.
+pub(super) struct Views {
+    sessions: Vec<(String, Session)>,
+}
+
+impl Views {
+    pub(super) async fn open(place: &Place) -> Result<Views, Trouble> {
+        let first = connect::admin(place, "switchover verify", Timeouts::NONE).await?;
+        let list = "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database \
+                    WHERE datallowconn AND datname <> 'template0'";
+        let mut names: Vec<String> = first.json(list).await?;
+        if names.len() > MOST {
+            place.tell.warning(format!("{} databases are not compared: more than {MOST}", names.len() - MOST));
+            names.truncate(MOST);
+        }
+        let mut sessions = Vec::new();
+        for name in names {
+            let session = connect::admin_in(place, &name, "switchover verify", Timeouts::NONE).await?;
+            session.run(PINS).await?;
+            sessions.push((name, session));
+        }
+        Ok(Views { sessions })
+    }
+
+    pub(super) fn are_alive(&self) -> bool {
+        self.sessions.iter().all(|(_, session)| session.is_alive())
+    }
+
+    /// From now on they see what there is now. One round trip.
+    pub(super) async fn begin(self) -> Result<Kept, Trouble> {
+        try_join_all(self.sessions.iter().map(|(_, session)| session.run(BEGIN))).await?;
+        Ok(Kept { sessions: self.sessions.into_iter().map(|(name, session)| (name, Rc::new(session))).collect() })
+    }
+}
+
+/// A view that has begun.
+pub(super) struct Kept {
+    sessions: Vec<(String, Rc<Session>)>,
+}
+
+impl Kept {
+    /// Finds out what can be compared. The same names on both sides.
+    pub(super) async fn listed(self) -> Result<Box<dyn Snapshot>, Trouble> {
+        let mut things = BTreeMap::new();
+        for (database, session) in &self.sessions {
+            for thing in session.json::<Vec<Listed>>(LIST).await? {
+                let name = format!("{}.{}", shown(database), thing.shown());
+                things.insert(name, (Rc::clone(session), thing.statement()));
+            }
+        }
+        Ok(Box::new(PgSnapshot { things }))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Listed {
+    schema: String,
+    name: String,
+    kind: String,
+    /// Of a sequence.
+    step: Option<i64>,
+}
+
+const LIST: &str = "SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname, \
+        'kind', c.relkind, 'step', s.seqincrement)), '[]') \
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+    LEFT JOIN pg_sequence AS s ON s.seqrelid = c.oid \
+    WHERE c.relpersistence = 'p' AND (c.relkind IN ('r', 'm', 'S') \
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
+        AND (c.relkind <> 'm' OR c.relispopulated) \
+        OR c.relname = 'pg_largeobject' AND n.nspname = 'pg_catalog' \
+        AND EXISTS (SELECT 1 FROM pg_largeobject_metadata))";
+
+impl Listed {
+    fn shown(&self) -> String {
+        format!("{}.{}", shown(&self.schema), shown(&self.name))
+    }
+
+    /// `ROW(t.*)`: a column may be called like the table. `ONLY`: a parent's children are compared by themselves.
+    /// A sequence's last value as the server knows it runs behind what it wrote to its log: V2 goes on from there.
+    fn statement(&self) -> String {
+        let table = format!("{}.{}", ident(&self.schema), ident(&self.name));
+        match (self.kind.as_str(), self.step) {
+            ("S", Some(step)) => format!(
+                "SELECT '1 ' || (last_value::numeric + log_cnt::numeric * {step}) || ' ' || is_called FROM {table}"
+            ),
+            _ => format!(
+                "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(ROW(t.*)::text COLLATE \"C\", 0)::numeric), 0) \
+                 FROM ONLY {table} AS t"
+            ),
+        }
+    }
+}
+
+/// As in messages: quoted only where it must be.
+fn shown(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { ident(name).escape_debug().to_string() }
+}
+
+struct PgSnapshot {
+    things: BTreeMap<String, (Rc<Session>, String)>,
+}
+
+#[async_trait(?Send)]
+impl Snapshot for PgSnapshot {
+    async fn tables(&self) -> Result<Vec<String>, Trouble> {
+        Ok(self.things.keys().cloned().collect())
+    }
+
+    async fn fingerprint(&self, table: &str) -> Result<Fingerprint, Trouble> {
+        let (session, statement) =
+            self.things.get(table).ok_or_else(|| Trouble::bug(format!("{table} is not in this view")))?;
+        // One table that cannot be read must not end the view of the others.
+        session.run("SAVEPOINT one").await?;
+        let said = session.text(statement).await;
+        session.run("ROLLBACK TO SAVEPOINT one; RELEASE SAVEPOINT one").await?;
+        let said = said?.unwrap_or_default();
+        let (rows, hash) = said.split_once(' ').ok_or_else(|| Trouble::bug("a fingerprint without rows"))?;
+        let rows = rows.parse().map_err(|_| Trouble::bug("a number of rows that is no number"))?;
+        Ok(Fingerprint { rows, hash: hash.to_owned() })
+    }
+
+    async fn end(self: Box<Self>) -> Result<(), Trouble> {
+        // Closing the sessions ends their transactions.
+        drop(self.things);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_stay_names() {
+        let listed = Listed { schema: "s\"x".into(), name: "t; --\n".into(), kind: "r".into(), step: None };
+        assert!(listed.statement().ends_with("FROM ONLY \"s\"\"x\".\"t; --\n\" AS t"));
+        assert_eq!(listed.shown(), r#"\"s\"\"x\".\"t; --\n\""#);
+        assert_eq!(shown("plain_1"), "plain_1");
+    }
+}

@@ -1,0 +1,158 @@
+//! The way back: below the line V1, shut for good, becomes a follower of V2.
+//!
+//! V1 is stopped with SIGQUIT, so that no shutdown checkpoint is written past the point where V2 went its own way. It
+//! is then started as a follower of nobody: in recovery a server writes nothing to its log, not even by being read
+//! (an ordinary SELECT prunes pages), so that V1 can be compared with V2 and still follow it afterwards.
+
+use std::time::Duration;
+
+use super::before::Before;
+use super::checks::mount_of;
+use super::session::{Session, Timeouts};
+use super::{auto_conf, connect, files, follow, names, prepare, rewind, standby};
+use crate::engine::{Place, Side};
+use crate::runtime::{Attachment, Container, State};
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
+
+const STOP_WITHIN: Duration = Duration::from_secs(120);
+
+/// V1 stands still and can be read. What it holds is what it held when it was fenced.
+pub(super) async fn ensure_still(place: &Place) -> Result<Session, Trouble> {
+    let found = connect::found(place).await?;
+    if found.auto_remove {
+        return Err(Trouble::failed("V1 was started with --rm: stopping it would remove it, so it is left as it is"));
+    }
+    if found.state != State::Running || files::read(place, "standby.signal").await?.is_none() {
+        place.runtime.ensure_restart_policy(&found.id, "no").await?;
+        place.runtime.ensure_stopped(&found.id, "SIGQUIT", STOP_WITHIN).await?;
+        let network = place.plan.private_network.clone();
+        place.runtime.ensure_joined(&found.id, &Attachment { network, ..Attachment::default() }).await?;
+        let settings = files::text(place, "postgresql.auto.conf").await?;
+        let original = auto_conf::without_ours(&settings, &place.plan);
+        standby::write(place, &original, follow::keep_mib(place), standby::Leader::Nobody).await?;
+        place.runtime.ensure_started(&found.id).await?;
+    }
+    until_readable(place).await
+}
+
+async fn until_readable(place: &Place) -> Result<Session, Trouble> {
+    let wait = Wait {
+        what: "V1 to be readable again",
+        limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
+        every: Duration::from_millis(50),
+        kind: Kind::Failed,
+    };
+    let timeouts = Timeouts::short(place.plan.limits.statement.0);
+    let first = connect::found(place).await?;
+    wait::until(wait, &place.tell, async || {
+        let now = connect::found(place).await?;
+        if now.state != State::Running || now.started_at != first.started_at {
+            let log = place.runtime.log_tail(&now.id, 12).await?;
+            return Err(Trouble::failed("V1 does not start as a follower").because(Trouble::failed(log)));
+        }
+        match connect::admin(place, "switchover", timeouts).await {
+            Ok(session) => Ok(Look::Done(session)),
+            Err(trouble) => Ok(Look::NotYet(trouble.one_line())),
+        }
+    })
+    .await
+}
+
+/// V1 follows V2, or `Err` says why it cannot, and it is stopped.
+pub(super) async fn ensure_way_back(place: &Place) -> Result<Result<String, String>, Trouble> {
+    let found = connect::found(place).await?;
+    match follow_v2(place).await {
+        Ok(how) => Ok(Ok(how)),
+        Err(trouble) => {
+            if !found.auto_remove {
+                place.runtime.ensure_restart_policy(&found.id, "no").await?;
+                place.runtime.ensure_stopped(&found.id, "SIGINT", STOP_WITHIN).await?;
+            }
+            Ok(Err(trouble.one_line()))
+        }
+    }
+}
+
+async fn follow_v2(place: &Place) -> Result<String, Trouble> {
+    let v2 = Place { side: Side::V2, ..place.clone() };
+    let leader = connect::admin(&v2, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
+    prepare::ensure_slot(&leader, &names::slot(&place.plan)).await?;
+    let v1 = ensure_still(place).await?;
+    if let standby::Follows::Yes(lsn) = standby::follows(&v1).await? {
+        return Ok(format!("V1 follows V2, at {lsn}"));
+    }
+    let (end, fork) = (end_of(&v1).await?, fork_of(&leader).await?);
+    let past = format!("SELECT '{end}'::pg_lsn > '{fork}'::pg_lsn");
+    if v1.text(&past).await?.as_deref() == Some("t") {
+        drop(v1);
+        return rewound(place, &leader, &end, &fork).await;
+    }
+    point_at_v2(place).await?;
+    prepare::reload(&v1, place).await?;
+    follow::until_following(place).await.map(|(_, how)| how)
+}
+
+async fn point_at_v2(place: &Place) -> Result<(), Trouble> {
+    let settings = files::text(place, "postgresql.auto.conf").await?;
+    let original = auto_conf::without_ours(&settings, &place.plan);
+    standby::write(place, &original, follow::keep_mib(place), standby::Leader::Other).await
+}
+
+/// The end of V1's log.
+async fn end_of(v1: &Session) -> Result<String, Trouble> {
+    let end = v1.text("SELECT pg_last_wal_replay_lsn()").await?;
+    end.ok_or_else(|| Trouble::failed("V1 does not say where its log ends"))
+}
+
+/// Where V2's log left V1's: the last line of its history.
+async fn fork_of(leader: &Session) -> Result<String, Trouble> {
+    let sql = "SELECT split_part((regexp_match(pg_read_file('pg_wal/' || name), \
+               E'([0-9]+\\t[0-9A-F]+/[0-9A-F]+\\t[^\\n]*)\\n*$'))[1], E'\\t', 2) \
+               FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{8}\\.history$' ORDER BY name DESC LIMIT 1";
+    match leader.text(sql).await? {
+        Some(lsn) if !lsn.is_empty() => Ok(lsn),
+        _ => Err(Trouble::failed("V2 does not say where its log left V1's")),
+    }
+}
+
+/// V1 has written a little past the switch.
+async fn rewound(place: &Place, leader: &Session, end: &str, fork: &str) -> Result<String, Trouble> {
+    let before = Before::of(&place.plan)?;
+    let past = format!("V1's log goes on to {end}, past {fork} where V2 left it");
+    if !before.can_rewind {
+        return Err(Trouble::failed(format!(
+            "{past}; without checksums or wal_log_hints it cannot be rewound, the way back needs a new copy"
+        )));
+    }
+    let container = connect::found(place).await?;
+    let Some(mounts) = mounts(place, &container, &before) else {
+        return Err(Trouble::failed(format!("{past}, and its data is in no volume: it cannot be rewound")));
+    };
+    place.runtime.ensure_stopped(&container.id, "SIGINT", STOP_WITHIN).await?;
+    let fence = files::text(place, "pg_hba.conf").await?;
+    let settings = files::text(place, "postgresql.auto.conf").await?;
+    // pg_rewind reads V2's timeline from its last checkpoint.
+    leader.run("SET statement_timeout = 0; CHECKPOINT").await?;
+    rewind::ensure_rewound(place, before.owners[0], &mounts).await?;
+    files::write(place, "pg_hba.conf", fence.as_bytes()).await?;
+    let original = auto_conf::without_ours(&settings, &place.plan);
+    standby::write(place, &original, follow::keep_mib(place), standby::Leader::Other).await?;
+    place.runtime.ensure_started(&container.id).await?;
+    follow::until_following(place).await.map(|(_, how)| format!("{how} (rewound: {past})"))
+}
+
+/// V1's mounts that hold data. `None`: it is not in mounts.
+fn mounts(place: &Place, container: &Container, before: &Before) -> Option<Vec<(String, String, bool)>> {
+    let paths = std::iter::once(connect::data(place))
+        .chain(before.tablespaces.iter().map(String::as_str))
+        .chain(before.wal_directory.as_deref());
+    let mut all = Vec::new();
+    for path in paths {
+        let mount = mount_of(container, path)?;
+        all.push((mount.source.clone(), mount.destination.clone(), false));
+    }
+    all.sort();
+    all.dedup();
+    Some(all)
+}
