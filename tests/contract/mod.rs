@@ -534,6 +534,7 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         v1: side("v1"),
         v2: side("v2"),
         v2_volumes: Vec::new(),
+        v1_data_mounts: Vec::new(),
         private_network: format!("{name}-private"),
         ways: Vec::new(),
         limits: Limits::default(),
