@@ -2,6 +2,8 @@
 //!
 //! Needs an engine and the images of `scenarios/images`.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
 mod docker;
 
 use std::time::Duration;
