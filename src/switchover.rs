@@ -6,9 +6,10 @@
 //! repeated with the same effect. Steps print nothing and sleep nowhere.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
+use tokio::time::Instant;
 
 use crate::clients::ClientsWay;
 use crate::engine::{Position, Probe, Server, Side, Verdict, Window};
