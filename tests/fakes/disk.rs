@@ -11,16 +11,20 @@ use super::world::{Killed, Turn, World};
 pub struct Bytes {
     pub all: Vec<u8>,
     synced: usize,
+    /// Where a failed sync began and ended: the kernel holds these bytes for written, and never writes them again.
+    given_up: Vec<(usize, usize)>,
+    /// Where the record of the line ends, once it was written.
+    line: Option<usize>,
 }
 
 impl Bytes {
     pub fn lose_power(&mut self, keep: usize) {
-        self.all.truncate((self.synced + keep).max(self.synced));
+        self.all.truncate(self.synced + keep);
+        for (from, to) in self.given_up.drain(..) {
+            let to = to.min(self.all.len());
+            self.all[from.min(to)..to].fill(0);
+        }
         self.synced = self.all.len();
-    }
-
-    pub fn unsynced(&self) -> usize {
-        self.all.len() - self.synced
     }
 
     pub fn events(&self) -> Vec<String> {
@@ -37,9 +41,16 @@ impl Bytes {
         events[events.len().saturating_sub(lines)..].join(" → ")
     }
 
+    /// Whether the point of no return is recorded.
     pub fn passed(&self) -> bool {
-        let line = br#""event":"passed-point-of-no-return"}"#;
-        self.all.windows(line.len() + 1).any(|part| part.strip_prefix(line) == Some(b"\n"))
+        self.line.is_some_and(|end| end <= self.all.len())
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.all.extend(bytes);
+        if bytes.ends_with(b"\"passed-point-of-no-return\"}\n") {
+            self.line = Some(self.all.len());
+        }
     }
 }
 
@@ -57,7 +68,11 @@ impl FakeDisk {
 impl Disk for FakeDisk {
     fn settled(&mut self) -> io::Result<Vec<u8>> {
         self.at("journal: before it is read")?;
-        self.sync()?;
+        if !self.0.state.borrow().knobs.unsettled {
+            // Written anew, and synced.
+            self.0.state.borrow_mut().journal.given_up.clear();
+            self.sync()?;
+        }
         Ok(self.0.state.borrow().journal.all.clone())
     }
 
@@ -66,6 +81,7 @@ impl Disk for FakeDisk {
         let journal = &mut self.0.state.borrow_mut().journal;
         journal.all.truncate(length);
         journal.synced = length;
+        journal.given_up.retain(|(_, to)| *to <= length);
         Ok(())
     }
 
@@ -74,21 +90,20 @@ impl Disk for FakeDisk {
             Turn::Fail => return Err(io::Error::other("injected")),
             Turn::Torn(length) => {
                 let part = &bytes[..usize::from(length).min(bytes.len())];
-                self.0.state.borrow_mut().journal.all.extend(part);
+                self.0.state.borrow_mut().journal.append(part);
                 std::panic::panic_any(Killed);
             }
             _ => {}
         }
-        self.0.state.borrow_mut().journal.all.extend(bytes);
+        self.0.state.borrow_mut().journal.append(bytes);
         self.at("journal: after a record")
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        {
-            let journal = &mut self.0.state.borrow_mut().journal;
-            journal.synced = journal.all.len();
-        }
-        self.at("journal: synced")
+        let journal = |act: &dyn Fn(&mut Bytes)| act(&mut self.0.state.borrow_mut().journal);
+        let before = self.0.state.borrow().journal.synced;
+        journal(&|j| j.synced = j.all.len());
+        self.at("journal: synced").inspect_err(|_| journal(&|j| j.given_up.push((before, j.all.len()))))
     }
 
     fn reserve(&mut self, _: u64) -> io::Result<()> {

@@ -13,7 +13,8 @@ pub struct Matrix {
     pub life: Life,
     pub knobs: Knobs,
     pub kinds: Vec<Kind>,
-    /// Of pairs of faults, every how many-th second one; where it starts differs from pair to pair.
+    /// 1: everything with everything. More: of what follows a first fault, only every so-many-th, beginning elsewhere
+    /// each time.
     pub stride: u32,
     pub guard: Guarding,
 }
@@ -130,25 +131,44 @@ impl Matrix {
         (1 + before % self.stride..=length).step_by(self.stride as usize)
     }
 
-    /// What any end means, whatever led to it; then the run is brought to its own end.
-    fn holds(&self, state: State, end: &End) {
+    /// All of a list, or one of it: which, depends on what happened before.
+    fn any<'a, T>(&self, list: &'a [T], before: u32) -> &'a [T] {
+        let at = before as usize % list.len();
+        if self.stride == 1 { list } else { &list[at..=at] }
+    }
+
+    /// What any end means, whatever led to it. True where the run is over.
+    fn is_over(state: &State, end: &End) -> bool {
         match end {
-            End::Killed | End::Refused(_) => {}
-            End::Ended(Outcome::Switched) => return switched(state),
+            End::Killed | End::Refused(_) => false,
+            End::Ended(Outcome::Switched) => {
+                switched(state.clone());
+                true
+            }
             End::Ended(Outcome::Rested { at } | Outcome::TurnedBack { to: Some(at), .. }) => {
                 assert!(!state.journal.passed(), "turned back over the line: {state}");
                 match *at {
                     "ready" => rests_at_ready(state.clone()),
                     _ => serves(&mut state.clone(), Side::V1),
                 }
+                false
             }
-            End::Ended(Outcome::TurnedBack { to: None, .. }) => return nothing_is_left(state),
+            End::Ended(Outcome::TurnedBack { to: None, .. }) => {
+                nothing_is_left(state.clone());
+                true
+            }
             End::Ended(Outcome::Stopped { at, beyond_return, .. }) => {
                 let knows = at != POINT_OF_NO_RETURN;
                 assert!(!knows || *beyond_return == state.journal.passed(), "it says where it is wrongly: {state}");
+                false
             }
         }
-        self.finishes(state);
+    }
+
+    fn holds(&self, state: State, end: &End) {
+        if !Self::is_over(&state, end) {
+            self.finishes(state);
+        }
     }
 
     /// Resumed by a person, with nothing more going wrong, a run comes to its end: twice at most, as the first
@@ -313,30 +333,50 @@ impl Matrix {
                     continue;
                 }
                 for at in self.some(self.length(&state, wish), first) {
-                    let fault = faults[(at + first) as usize % faults.len()];
-                    let (state, end) = self.life.live(state.clone(), vec![(at, fault)], wish);
-                    self.holds(state, &end);
+                    for fault in self.any(faults, at + first) {
+                        let (state, end) = self.life.live(state.clone(), vec![(at, *fault)], wish);
+                        self.holds(state, &end);
+                    }
                 }
             }
         });
+    }
+
+    /// A process in which something failed, and then something else in the one after it.
+    pub fn failed_then(&self, faults: &[Fault]) {
+        for kind in &self.kinds {
+            let start = self.ready(*kind);
+            for first in 1..=self.length(&start, Wish::Switch) {
+                let (state, end) = self.life.live(start.clone(), vec![(first, Fault::Fail)], Wish::Switch);
+                if matches!(end, End::Ended(Outcome::TurnedBack { .. } | Outcome::Switched)) {
+                    continue;
+                }
+                for second in self.some(self.length(&state, Wish::Switch), first) {
+                    for fault in self.any(faults, first + second) {
+                        let (state, end) = self.life.live(state.clone(), vec![(second, *fault)], Wish::Switch);
+                        self.holds(state, &end);
+                    }
+                }
+            }
+        }
     }
 
     /// Two faults in one process, the second soon after the first or much later.
     pub fn disturbed_twice(&self, first: &[Fault], second: &[Fault]) {
         for kind in &self.kinds {
             let start = self.ready(*kind);
-            let length = self.length(&start, Wish::Switch);
-            for at in 1..=length {
-                for fault in first {
-                    for (i, after) in [1, 2, 3, 5, 8, 13, 21, 34, 55].into_iter().enumerate() {
-                        let then = second[(at as usize + i) % second.len()];
-                        let faults = vec![(at, *fault), (at + after, then)];
-                        let (state, end) = self.life.live(start.clone(), faults, Wish::Switch);
-                        left_alone(&state);
-                        if matches!(end, End::Killed) && state.guard.armed && at % 2 == 0 {
-                            self.rescued(state, vec![]);
-                        } else {
-                            self.holds(state, &end);
+            for at in 1..=self.length(&start, Wish::Switch) {
+                for after in [1, 2, 3, 6, 14, 40] {
+                    for fault in self.any(first, at + after) {
+                        for then in self.any(second, at + 2 * after) {
+                            let faults = vec![(at, *fault), (at + after, *then)];
+                            let (state, end) = self.life.live(start.clone(), faults, Wish::Switch);
+                            left_alone(&state);
+                            if matches!(end, End::Killed) && state.guard.armed && at % 2 == 0 {
+                                self.rescued(state, vec![]);
+                            } else {
+                                self.holds(state, &end);
+                            }
                         }
                     }
                 }
@@ -351,13 +391,47 @@ impl Matrix {
             let start = self.ready(*kind);
             for at in 1..=self.length(&start, Wish::Switch) {
                 for acts in 0..=6 {
-                    for pace in [0, 1, 2, 7] {
-                        let faults = vec![(at, Fault::Freeze { acts, pace })];
+                    for pace in self.any(&[0, 1, 2, 7], at + u32::from(acts)) {
+                        let faults = vec![(at, Fault::Freeze { acts, pace: *pace })];
                         let (state, end) = self.life.live(start.clone(), faults, Wish::Switch);
                         self.holds(state, &end);
                     }
                 }
             }
         }
+    }
+
+    /// A record is cut off at any byte, as by a kill in the middle of writing it.
+    pub fn torn(&self) {
+        for kind in &self.kinds {
+            let start = self.fresh(*kind);
+            let (whole, _) = self.life.live(start.clone(), vec![], Wish::Switch);
+            let writes = whole.trace.iter().zip(1..).filter(|(what, _)| **what == "journal: before a record");
+            for (_, at) in writes {
+                for bytes in self.some(250, at).chain([0, 1]) {
+                    let torn = Fault::Torn(u16::try_from(bytes).unwrap_or(u16::MAX));
+                    let (state, end) = self.life.live(start.clone(), vec![(at, torn)], Wish::Switch);
+                    assert!(matches!(end, End::Killed));
+                    left_alone(&state);
+                    self.holds(state, &end);
+                }
+            }
+        }
+    }
+
+    /// One process after the other, each with its own wish and faults; then left in peace.
+    pub fn sequence(&self, kind: Kind, processes: Vec<(Wish, Faults)>) {
+        let mut state = self.fresh(kind);
+        for (wish, faults) in processes {
+            if wish == Wish::Rescue && !state.guard.armed {
+                continue;
+            }
+            let (after, end) = self.life.live(state, faults, wish);
+            if Self::is_over(&after, &end) {
+                return;
+            }
+            state = after;
+        }
+        self.finishes(state);
     }
 }

@@ -1,6 +1,6 @@
 //! A process of the tool, from its start to its end or its death.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Once;
@@ -35,6 +35,7 @@ pub struct Life {
 }
 
 thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
     static PLAN: Rc<Plan> = Rc::new(plan());
     /// Time is not real: a wait is over as soon as nothing else can happen.
     static RUNTIME: RefCell<tokio::runtime::Runtime> =
@@ -153,9 +154,17 @@ fn quiet_kills() {
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if !panic.payload().is::<Killed>() {
+            if !panic.payload().is::<Killed>() && !QUIET.get() {
                 usual(panic);
             }
         }));
     });
+}
+
+/// Panics in here are expected.
+pub fn quietly<T>(act: impl FnOnce() -> T) -> T {
+    QUIET.set(true);
+    let result = act();
+    QUIET.set(false);
+    result
 }
