@@ -124,7 +124,7 @@ impl Runtime for FakeRuntime {
     async fn ensure_network(&self, _: &str, _: bool, _: &Labels) -> Result<(), Trouble> {
         once(&self.0, "make the private network", |s| s.things.private_network = true).await
     }
-    async fn ensure_no_network(&self, _: &str) -> Result<(), Trouble> {
+    async fn ensure_no_network(&self, _: &str, _: &str) -> Result<(), Trouble> {
         if self.0.change(|s| s.things.on_private.contains(&true)) {
             return Err(Trouble::failed("the private network still has containers on it"));
         }
@@ -151,7 +151,7 @@ impl Runtime for FakeRuntime {
         .await?;
         Ok(container(&recipe.name))
     }
-    async fn ensure_no_container(&self, _: &str) -> Result<(), Trouble> {
+    async fn ensure_no_container(&self, _: &str, _: &str) -> Result<(), Trouble> {
         once(&self.0, "remove V2", |s| {
             s.things.container = false;
             s.things.on_private[1] = false;
@@ -207,6 +207,9 @@ impl Runtime for FakeRuntime {
     async fn ensure_image(&self, _: &str) -> Result<Image, Trouble> {
         unused()
     }
+    async fn ensure_retired(&self, _: &str) -> Result<(), Trouble> {
+        unused()
+    }
     async fn ensure_started(&self, _: &str) -> Result<(), Trouble> {
         unused()
     }
@@ -236,7 +239,7 @@ impl Runtime for FakeRuntime {
 fn container(name: &str) -> Container {
     serde_json::from_value(serde_json::json!({
         "id": name, "name": name, "image": "", "image_id": "", "state": "created", "started_at": "", "host_pid": null,
-        "command": [], "entrypoint": [], "user": "", "init": false, "restart_policy": "", "network_mode": "",
+        "command": [], "entrypoint": [], "user": "", "stop_signal": "", "auto_remove": false, "init": false, "restart_policy": "", "network_mode": "",
         "mounts": [], "networks": [], "ports": [], "labels": {}, "settings": {}
     }))
     .unwrap()

@@ -46,6 +46,12 @@ impl Bytes {
         self.line.is_some_and(|end| end <= self.all.len())
     }
 
+    /// Whether a way back was begun and not ended.
+    pub fn retreats(&self) -> bool {
+        let count = |event: &str| self.events().iter().filter(|e| e.starts_with(event)).count();
+        count("retreating") > count("retreated")
+    }
+
     fn append(&mut self, bytes: &[u8]) {
         self.all.extend(bytes);
         if bytes.ends_with(b"\"passed-point-of-no-return\"}\n") {

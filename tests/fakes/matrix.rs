@@ -85,14 +85,14 @@ fn nothing_is_left(mut state: State) {
     assert_eq!((v1.file, v1.rules, v1.held), (Rules::Open, Rules::Open, false), "not tidy: {state}");
 }
 
-/// Nobody types anything and there is no guard: only the switch acts.
+/// Nobody types anything and there is no guard: only the switch acts. What remains (design §4): a fence that had
+/// become durable, and a restart in the moment in which V1's file is shut.
 fn left_alone(state: &State) {
     let mut state = state.clone();
     let shut_for_good = state.sides[0].file == Rules::Durable;
-    let armed = !state.switches.is_empty();
     state.finish_switches();
     wait(&mut state);
-    if state.journal.passed() || shut_for_good || !armed {
+    if state.journal.passed() || shut_for_good || state.unlucky {
         return;
     }
     assert!(state.sides[0].admits(), "V1 was not given back: {state}");
@@ -171,15 +171,16 @@ impl Matrix {
         }
     }
 
-    /// Resumed by a person, with nothing more going wrong, a run comes to its end: twice at most, as the first
-    /// resumed process may have to finish a way back.
+    /// Resumed by a person, with nothing more going wrong, a run comes to its end; at the second time where the first
+    /// resumed process has a way back to finish.
     fn finishes(&self, state: State) {
+        let retreats = state.journal.retreats();
         let (state, first) = self.life.live(state, vec![], Wish::Switch);
         match first {
             End::Ended(Outcome::Switched) => return switched(state),
             End::Ended(Outcome::TurnedBack { to: None, .. }) => return nothing_is_left(state),
-            End::Ended(Outcome::TurnedBack { to: Some("ready"), .. }) => rests_at_ready(state.clone()),
-            End::Ended(Outcome::TurnedBack { .. }) => {}
+            End::Ended(Outcome::TurnedBack { to: Some("ready"), .. }) if retreats => rests_at_ready(state.clone()),
+            End::Ended(Outcome::TurnedBack { .. }) if retreats => {}
             other => panic!("resumed, it ends so: {other:?} {state}"),
         }
         let (state, second) = self.life.live(state, vec![], Wish::Switch);
@@ -193,6 +194,7 @@ impl Matrix {
             let mut state = state;
             state.pooler.paused = false;
             state.guard.armed = false;
+            state.finish_switches();
             return rests_at_ready(state);
         }
         let (state, end) = self.life.live(state, faults, Wish::Rescue);

@@ -111,6 +111,7 @@ fn run(world: &Rc<World>) -> Run {
         attempt: 0,
         deadline: None,
         fence_began: None,
+        given_back: false,
     }
 }
 
@@ -134,6 +135,7 @@ fn plan() -> Plan {
         v1: side("v1-id", "db", "db-v1"),
         v2: side("", "db-v2", "db"),
         v2_volumes: vec![("db-v2".into(), "/data".into())],
+        v1_data_mounts: Vec::new(),
         private_network: "private".into(),
         ways: Vec::new(),
         limits: Limits::default(),

@@ -37,26 +37,59 @@ impl FakeServer {
     fn mine<T>(&self, look: impl FnOnce(&mut Machine) -> T) -> T {
         self.world.change(|s| look(&mut s.sides[self.side as usize]))
     }
+}
 
-    /// Every switch is gone; one that is acting is waited for.
-    async fn end_switches(&self) -> Result<(), Trouble> {
-        end_switches(&self.world).await
+/// The window's lock is ours: no switch is acting, and none will without ending this session first.
+async fn lock(world: &World) -> Result<u32, Trouble> {
+    let session = world.change(|s| {
+        let process = s.process;
+        s.v1().enter(Who::Window { process })
+    });
+    loop {
+        let acting = world.change(|s| {
+            let acting = s.switches.iter().any(|s| s.stage != Stage::Asleep);
+            if acting {
+                s.act_switches();
+            } else {
+                // Whoever still has it does nothing any more: a tool that was killed.
+                if let Some(holder) = s.sides[0].lock {
+                    s.v1().leave(|s| s.id == holder);
+                }
+                s.v1().lock = Some(session);
+            }
+            acting
+        });
+        world.at("the window's lock on V1").await?;
+        if !acting {
+            return Ok(session);
+        }
     }
 }
 
+fn locked(s: &State, session: u32) -> Result<(), &'static str> {
+    if s.sides[0].lock == Some(session) { Ok(()) } else { Err("our session was ended by the switch") }
+}
+
+/// Every switch is gone.
 async fn end_switches(world: &World) -> Result<(), Trouble> {
-    while world.change(|s| s.switches.iter().any(|s| s.stage != Stage::Asleep)) {
-        world.change(|s| s.act_switches());
-        world.at("waiting for a switch that is acting").await?;
-    }
-    world.change(|s| {
-        if s.knobs.keeps_old_switches {
-            return;
-        }
-        let gone: Vec<u32> = s.switches.drain(..).map(|switch| switch.session).chain(s.sides[0].lock).collect();
-        s.v1().leave(|session| gone.contains(&session.id));
-    });
-    world.at("switches ended").await
+    let session = lock(world).await?;
+    end_locked(world, session).await
+}
+
+async fn end_locked(world: &World, session: u32) -> Result<(), Trouble> {
+    world
+        .change(|s| {
+            locked(s, session)?;
+            if !s.knobs.keeps_old_switches {
+                let gone: Vec<u32> = s.switches.drain(..).map(|switch| switch.session).collect();
+                s.v1().leave(|session| gone.contains(&session.id));
+            }
+            Ok(())
+        })
+        .map_err(|why: &str| Trouble::failed(why))?;
+    let ended = world.at("switches ended").await;
+    world.change(|s| s.v1().leave(|s| s.id == session));
+    ended
 }
 
 fn position(v1: &Machine) -> Position {
@@ -88,7 +121,7 @@ impl Server for FakeServer {
     }
 
     async fn ensure_unfollowable(&self) -> Result<(), Trouble> {
-        self.end_switches().await?;
+        end_switches(&self.world).await?;
         self.once("make unfollowable", |s| {
             if s.sides[1].follows {
                 return Err("V2 still follows V1: its slot is in use");
@@ -169,7 +202,7 @@ impl Server for FakeServer {
 
     async fn open_window(&self, attempt: u32) -> Result<Box<dyn Window>, Trouble> {
         self.at("open the window").await?;
-        self.end_switches().await?;
+        end_switches(&self.world).await?;
         let session = self.world.change(|s| {
             s.excused = false;
             if s.sides[0].file != Rules::Open {
@@ -199,17 +232,24 @@ impl Server for FakeServer {
             Ok(())
         })
         .await?;
-        self.end_switches().await?;
+        if self.world.change(|s| s.knobs.lifts_last) {
+            end_switches(&self.world).await?;
+        }
+        // Lifted before the switch is ended, so that V1 is given back whoever dies in between.
+        let session = lock(&self.world).await?;
         self.once("lift V1's fence: file", |s| {
+            locked(s, session)?;
             s.v1().write_file(Rules::Open, true);
             Ok(())
         })
         .await?;
         self.once("lift V1's fence: reload", |s| {
+            locked(s, session)?;
             s.v1().reload();
             Ok(())
         })
         .await?;
+        end_locked(&self.world, session).await?;
         self.once("prove a write on V1", |s| {
             if !s.sides[0].admits() {
                 return Err("V1 does not let its clients in");

@@ -77,6 +77,8 @@ pub struct Knobs {
     pub unguarded: bool,
     /// The durable fence is only in the file.
     pub no_reload: bool,
+    /// Giving V1 back ends the switch first and lifts the fence then.
+    pub lifts_last: bool,
     /// The journal is read as it is found, not as it is on disk.
     pub unsettled: bool,
 }

@@ -75,7 +75,7 @@ fn the_line_one_row_too_low() {
     let mut story = story();
     let line = story.iter().position(|line| matches!(line, Line::PointOfNoReturn)).unwrap();
     story.swap(line, line + 1);
-    caught("without acknowledged rows", || told(story).disturbed(&[Fault::Fail]));
+    caught("two sides accept", || told(story).disturbed(&[Fault::Fail]));
 }
 
 #[test]
@@ -148,7 +148,14 @@ fn a_reconnect_inside_disarm() {
 #[test]
 fn acts_that_do_not_look_at_the_switch() {
     let matrix = knobs(Knobs { unguarded: true, ..Knobs::default() });
-    caught("", || matrix.frozen());
+    let freezes = [1, 3, 7].map(|acts| Fault::Freeze { acts, pace: 1 });
+    caught("V1 was not given back", || matrix.disturbed_twice(&freezes, &[Fault::Kill]));
+}
+
+#[test]
+fn a_switch_that_is_ended_before_the_fence_is_lifted() {
+    let matrix = knobs(Knobs { lifts_last: true, ..Knobs::default() });
+    caught("V1 was not given back", || matrix.killed_twice());
 }
 
 #[test]
@@ -161,7 +168,7 @@ fn an_old_attempts_switch_left_alive() {
 fn a_durable_fence_that_is_not_synced() {
     let matrix = knobs(Knobs { fence_unsynced: true, ..Knobs::default() });
     let lost = Fault::Power { keep: u16::MAX, servers: true };
-    caught("accept", || matrix.disturbed(&[lost]));
+    caught("V1's fence does not last", || matrix.disturbed(&[lost]));
 }
 
 #[test]
@@ -174,13 +181,13 @@ fn a_durable_fence_that_is_not_in_force() {
 fn a_decision_from_an_unsynced_journal() {
     let matrix = knobs(Knobs { unsettled: true, ..Knobs::default() });
     let lost = Fault::Power { keep: 0, servers: true };
-    caught("", || matrix.failed_then(&[lost]));
+    caught("ends so: Refused", || matrix.failed_then(&[lost]));
 }
 
 #[test]
 fn a_guard_that_only_lets_go_of_poolers() {
     let matrix = Matrix { guard: Guarding::PoolersOnly, ..told(story()) };
-    caught("V1 does not serve", || matrix.killed_once());
+    caught("clients still reach the other side than V1", || matrix.killed_once());
 }
 
 fn drained(x: &Run) -> Position {
