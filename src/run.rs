@@ -52,10 +52,11 @@ impl Context<Fact> for Run {
     fn undone(&mut self, step: &str) {
         self.facts.forget(step);
     }
-    /// The cap runs from here: a little earlier than the switch's, so that the tool turns back before it.
+    /// The tool leaves the last tenth of the cap for turning back: at its end switch and guard do it by force, the one
+    /// ending the session, the other the process that is at it.
     fn attempt(&mut self, n: u32) {
         self.attempt = n;
-        self.deadline = Some(Deadline::after(self.plan.limits.cutover.0));
+        self.deadline = Some(Deadline::after(self.plan.limits.cutover.0 * 9 / 10));
     }
     fn deadline(&self) -> Option<Deadline> {
         self.deadline
