@@ -5,9 +5,10 @@
 //! runs for the first time, after a crash, or in a switchback with the sides exchanged. Every act here may be
 //! repeated with the same effect. Steps print nothing and sleep nowhere.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::time::Instant;
 
 use crate::engine::Side;
 use crate::facts::Fact;
