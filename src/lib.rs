@@ -12,6 +12,7 @@ pub mod plan;
 pub mod run;
 pub mod runtime;
 pub mod saga;
+pub mod storage;
 pub mod scenario;
 pub mod switchover;
 pub mod tell;

@@ -22,6 +22,9 @@ pub struct Plan {
     pub v2: SidePlan,
     /// (volume, destination in V2): V2's own data.
     pub v2_volumes: Vec<(String, String)>,
+    /// Where V1 has its data mounted: V2 does not get these.
+    #[serde(default)]
+    pub v1_data_mounts: Vec<String>,
     /// The internal network over which V2 follows V1 and the tool talks to both.
     pub private_network: String,
     /// How clients reach V1, and will reach V2.
@@ -128,6 +131,7 @@ pub(crate) mod tests {
             seed: "copy".into(),
             v1: side("shop-db", "aa11", "shop-db-v1"),
             v2: side("shop-db-v2", "", "shop-db"),
+            v1_data_mounts: Vec::new(),
             v2_volumes: vec![("shop-db-v2".into(), "/data".into())],
             private_network: "switchover-shop-db".into(),
             ways: Vec::new(),
