@@ -121,6 +121,9 @@ fn unused<T>() -> Result<T, Trouble> {
 
 #[async_trait(?Send)]
 impl Runtime for FakeRuntime {
+    async fn packets_received(&self, _: &str, _: &str) -> Result<Option<u64>, Trouble> {
+        unused()
+    }
     async fn ensure_network(&self, _: &str, _: bool, _: &Labels) -> Result<(), Trouble> {
         once(&self.0, "make the private network", |s| s.things.private_network = true).await
     }
