@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Limits;
+use crate::config::{Limits, OnFailure, Window};
 use crate::engine::Survey;
 use crate::runtime::{Attachment, Labels, Port};
 
@@ -30,6 +30,8 @@ pub struct Plan {
     pub allow: Vec<String>,
     /// Wait at `ready` while this file exists.
     pub hold: Option<std::path::PathBuf>,
+    /// When a cutover may begin; `None`: at any time.
+    pub window: Option<Window>,
     pub on_failure: OnFailure,
     pub verify: bool,
     /// What V1 was like before we touched it: networks, restart policy, name.
@@ -64,16 +66,6 @@ pub enum WayPlan {
     /// Clients come through ports of the engine's host. Owns all of V1's networks: a port moves only when V1 leaves
     /// every one of them.
     PublishedPort { ports: Vec<Port>, networks: Vec<Attachment> },
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// Turn back to the nearest resting point.
-    #[default]
-    Keep,
-    /// Turn back all the way.
-    Abort,
 }
 
 impl Plan {
