@@ -92,3 +92,51 @@ impl Plan {
 pub fn refusals(survey: &Survey) -> Vec<&crate::engine::Check> {
     survey.checks.iter().filter(|check| check.verdict == crate::engine::Verdict::Refused).collect()
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    fn side(container: &str, id: &str, final_name: &str) -> SidePlan {
+        SidePlan {
+            container: container.into(),
+            id: id.into(),
+            final_name: final_name.into(),
+            image: "shop:1".into(),
+            image_id: "sha256:1".into(),
+            version: "1".into(),
+            data: "/data".into(),
+            port: 5432,
+        }
+    }
+
+    /// A plan for tests that need any.
+    pub(crate) fn any_plan() -> Plan {
+        Plan {
+            run: "01930b2e-7a51-7cc0-9f00-00007f3a1c2b".into(),
+            name: "shop-db".into(),
+            engine: "any".into(),
+            method: "any".into(),
+            seed: "copy".into(),
+            v1: side("shop-db", "aa11", "shop-db-v1"),
+            v2: side("shop-db-v2", "", "shop-db"),
+            v2_volumes: vec![("shop-db-v2".into(), "/data".into())],
+            private_network: "switchover-shop-db".into(),
+            ways: Vec::new(),
+            limits: Limits::default(),
+            allow: Vec::new(),
+            hold: None,
+            on_failure: OnFailure::Keep,
+            verify: true,
+            v1_networks: Vec::new(),
+            v1_restart_policy: "no".into(),
+            before: serde_json::Value::Null,
+            bytes: 0,
+        }
+    }
+
+    #[test]
+    fn the_tag_is_the_end_of_the_run() {
+        assert_eq!(any_plan().tag(), "7f3a1c2b");
+    }
+}

@@ -5,20 +5,17 @@
 //! runs for the first time, after a crash, or in a switchback with the sides exchanged. Every act here may be
 //! repeated with the same effect. Steps print nothing and sleep nowhere.
 
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 
-use crate::clients::ClientsWay;
-use crate::engine::{Position, Probe, Server, Side, Verdict, Window};
-use crate::facts::{Fact, Facts};
-use crate::gate::{self, Gate};
-use crate::guard::Guard;
-use crate::plan::Plan;
-use crate::runtime::{Recipe, Runtime};
+use crate::engine::Side;
+use crate::facts::Fact;
+use crate::gate;
+pub use crate::run::Run;
+use crate::run::{drained, ensure_probes, private, refuse_what_changed, steadily_near, wait_while_held, window};
+use crate::runtime::Recipe;
 use crate::saga::{Line, Undo};
-use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Deadline, Limit, Look, Wait};
 
@@ -49,7 +46,7 @@ pub const SWITCHOVER: &[Line<Run, Fact>] = &[
     Line::Window,
     Line::step("hold",       "Arm switch and guard; let new clients wait",    act!(hold),         by!(let_go)),
     Line::step("fence",      "Fence V1: no write can reach it",               act!(fence),        by!(give_v1_back)),
-    Line::step("drain",      "Wait until V2 has V1's last write",             act!(drain),        by!(give_v1_back)),
+    Line::step("drain",      "Wait until V2 has V1's last write",             act!(drain),        Undo::Nothing),
     Line::step("promote",    "Promote V2, still closed",                      act!(promote),      by!(demote_v2)),
     Line::step("disarm",     "Make V1's fence last, and look once more",      act!(disarm),       by!(give_v1_back)),
     Line::PointOfNoReturn,
@@ -59,31 +56,6 @@ pub const SWITCHOVER: &[Line<Run, Fact>] = &[
     Line::step("verify",     "Compare V1's and V2's data",                    act!(verify),       Undo::Nothing),
     Line::step("settle",     "Let V1 follow V2, and tidy up",                 act!(settle),       Undo::Nothing),
 ];
-
-/// Everything a step may touch.
-pub struct Run {
-    pub plan: Rc<Plan>,
-    /// What the journal says has happened.
-    pub facts: Facts,
-    /// The side that serves when the run begins.
-    pub v1: Box<dyn Server>,
-    /// The side that shall serve.
-    pub v2: Box<dyn Server>,
-    pub ways: Vec<Box<dyn ClientsWay>>,
-    pub runtime: Rc<dyn Runtime>,
-    pub guard: Box<dyn Guard>,
-    pub tell: Teller,
-    /// This attempt's sessions on V1. `None` outside the window, and below the line in a resumed run.
-    pub window: Option<Box<dyn Window>>,
-    /// One a way that has an address, made before the window.
-    pub probes: Vec<Box<dyn Probe>>,
-    /// How many times the window was begun, this one included.
-    pub attempt: u32,
-    /// When the window turns back by itself.
-    pub deadline: Option<Deadline>,
-    /// When the first session was about to be ended.
-    pub fence_began: Option<Instant>,
-}
 
 // ── V1 serves; nothing of its clients' is touched ───────────────────────────────────────────────────────────────
 
@@ -190,6 +162,7 @@ async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
 
 /// Whoever dies now, V1 is given back. New clients wait where they can; running sessions still work on V1.
 async fn hold(x: &mut Run) -> Result<Fact, Trouble> {
+    x.given_back = false;
     let cap = x.plan.limits.cutover.0;
     x.guard.ensure_armed(Deadline::after(cap)).await?;
     let window = x.v1.open_window(x.attempt).await?;
@@ -259,10 +232,14 @@ async fn disarm(x: &mut Run) -> Result<Fact, Trouble> {
 
 /// V1 serves, by itself, whatever was shut; V2 stands no more where clients look for it.
 async fn give_v1_back(x: &mut Run) -> Result<(), Trouble> {
+    if x.given_back {
+        return Ok(());
+    }
     x.window = None;
     x.v1.ensure_given_back().await?;
     try_join_all(x.ways.iter().map(|way| way.ensure_stood_down())).await?;
     try_join_all(x.ways.iter().map(|way| way.ensure_released())).await?;
+    x.given_back = true;
     Ok(())
 }
 
@@ -344,82 +321,4 @@ async fn settle(x: &mut Run) -> Result<Fact, Trouble> {
         Ok(how) => Fact::Settled { way_back: true, why: how },
         Err(why) => Fact::Settled { way_back: false, why },
     })
-}
-
-// ── What several steps ask ──────────────────────────────────────────────────────────────────────────────────────
-
-fn private(x: &Run) -> crate::runtime::Attachment {
-    crate::runtime::Attachment { network: x.plan.private_network.clone(), ..Default::default() }
-}
-
-fn window(x: &Run) -> Result<&dyn Window, Trouble> {
-    x.window.as_deref().ok_or_else(|| Trouble::bug("a step of the window runs outside it"))
-}
-
-fn drained(x: &Run) -> Result<Position, Trouble> {
-    match x.facts.of("drain") {
-        Some(Fact::Drained { position }) => Ok(position.clone()),
-        _ => Err(Trouble::bug("no last position of V1 is known")),
-    }
-}
-
-async fn ensure_probes(x: &mut Run) -> Result<(), Trouble> {
-    if x.probes.is_empty() {
-        for address in x.ways.iter().filter_map(|way| way.address()) {
-            x.probes.push(x.v2.probe(&address).await?);
-        }
-    }
-    Ok(())
-}
-
-async fn refuse_what_changed(x: &Run) -> Result<(), Trouble> {
-    for way in join_all(x.ways.iter().map(|way| way.check())).await {
-        way?;
-    }
-    let checks = x.v1.recheck().await?;
-    match checks.iter().find(|check| check.verdict == Verdict::Refused) {
-        None => Ok(()),
-        Some(check) => {
-            let trouble = Trouble::refused(format!("{}: {}", check.id, check.found));
-            Err(check.hint.iter().fold(trouble, |trouble, hint| trouble.hint(hint.clone())))
-        }
-    }
-}
-
-/// How far V2 is behind once it has been near enough for `steady` without a break.
-async fn steadily_near(x: &Run, limit: Limit<'_>, steady: Duration) -> Result<u64, Trouble> {
-    let mut near_since: Option<Instant> = None;
-    let wait = Wait { what: "V2 to catch up", limit, every: Duration::from_millis(200), kind: Kind::NotReady };
-    wait::until(wait, &x.tell, async || {
-        let lag = x.v2.behind(&x.v1.position().await?).await?;
-        match (gate::lag(lag, x.plan.limits.lag), lag) {
-            (Gate::Go(_), Some(lag)) if near_since.get_or_insert_with(Instant::now).elapsed() >= steady => {
-                Ok(Look::Done(lag.bytes))
-            }
-            (Gate::Go(why), _) => Ok(Look::NotYet(why)),
-            (Gate::Wait(why), _) => {
-                near_since = None;
-                Ok(Look::NotYet(why))
-            }
-            (Gate::Refuse(why), _) => Err(Trouble::not_ready(why)),
-        }
-    })
-    .await
-}
-
-async fn wait_while_held(x: &Run) -> Result<(), Trouble> {
-    let Some(file) = &x.plan.hold else { return Ok(()) };
-    let wait = Wait {
-        what: "the go",
-        limit: Limit { name: "limits.total", value: x.plan.limits.total.0 },
-        every: Duration::from_millis(200),
-        kind: Kind::NotReady,
-    };
-    let name = file.display().to_string();
-    wait::until(wait, &x.tell, async || match gate::held(file.try_exists().ok(), &name) {
-        Gate::Go(_) => Ok(Look::Done(())),
-        Gate::Wait(why) => Ok(Look::NotYet(why)),
-        Gate::Refuse(why) => Err(Trouble::not_ready(why)),
-    })
-    .await
 }

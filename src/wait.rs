@@ -83,6 +83,12 @@ impl Deadline {
     pub fn is_over(self) -> bool {
         self.left().is_zero()
     }
+    /// Ends when it is over. Looks often: timers do not count the time the machine was suspended.
+    pub async fn passed(self) {
+        while !self.is_over() {
+            pause(self.left().min(Duration::from_millis(50))).await;
+        }
+    }
 }
 
 fn boot_time() -> Duration {

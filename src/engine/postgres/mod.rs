@@ -1,7 +1,19 @@
 //! PostgreSQL.
 
+#[allow(dead_code)]
+mod access;
+mod connect;
+mod door;
+#[allow(dead_code)]
+mod give_back;
+mod hold;
 mod names;
+mod position;
 mod session;
+mod sessions;
+mod switch;
+#[allow(dead_code)]
+mod window;
 
 use async_trait::async_trait;
 

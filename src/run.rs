@@ -1,0 +1,144 @@
+//! What a run of the story works on, and what several of its steps ask.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use crate::clients::ClientsWay;
+use crate::engine::{Position, Probe, Server, Verdict, Window};
+use crate::facts::{Fact, Facts};
+use crate::gate::{self, Gate};
+use crate::guard::Guard;
+use crate::plan::Plan;
+use crate::runtime::{Attachment, Runtime};
+use crate::saga::Context;
+use crate::tell::Teller;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Deadline, Limit, Look, Wait};
+
+/// Everything a step may touch.
+pub struct Run {
+    pub plan: Rc<Plan>,
+    /// What the journal says has happened.
+    pub facts: Facts,
+    /// The side that serves when the run begins.
+    pub v1: Box<dyn Server>,
+    /// The side that shall serve.
+    pub v2: Box<dyn Server>,
+    pub ways: Vec<Box<dyn ClientsWay>>,
+    pub runtime: Rc<dyn Runtime>,
+    pub guard: Box<dyn Guard>,
+    pub tell: Teller,
+    /// This attempt's sessions on V1. `None` outside the window, and below the line in a resumed run.
+    pub window: Option<Box<dyn Window>>,
+    /// One a way that has an address, made before the window.
+    pub probes: Vec<Box<dyn Probe>>,
+    /// How many times the window was begun, this one included.
+    pub attempt: u32,
+    /// When the window turns back by itself.
+    pub deadline: Option<Deadline>,
+    /// When the first session was about to be ended.
+    pub fence_began: Option<Instant>,
+    /// This process has given V1 back and nothing was shut since: turning back asks for it row by row.
+    pub given_back: bool,
+}
+
+impl Context<Fact> for Run {
+    fn done(&mut self, step: &str, fact: &Fact) {
+        self.facts.note(step, fact.clone());
+    }
+    fn undone(&mut self, step: &str) {
+        self.facts.forget(step);
+    }
+    /// The cap runs from here: a little earlier than the switch's, so that the tool turns back before it.
+    fn attempt(&mut self, n: u32) {
+        self.attempt = n;
+        self.deadline = Some(Deadline::after(self.plan.limits.cutover.0));
+    }
+    fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+    fn tell(&self) -> &Teller {
+        &self.tell
+    }
+    fn sentence(fact: &Fact) -> String {
+        fact.to_string()
+    }
+}
+
+pub(crate) fn private(x: &Run) -> Attachment {
+    Attachment { network: x.plan.private_network.clone(), ..Default::default() }
+}
+
+pub(crate) fn window(x: &Run) -> Result<&dyn Window, Trouble> {
+    x.window.as_deref().ok_or_else(|| Trouble::bug("a step of the window runs outside it"))
+}
+
+pub(crate) fn drained(x: &Run) -> Result<Position, Trouble> {
+    match x.facts.of("drain") {
+        Some(Fact::Drained { position }) => Ok(position.clone()),
+        _ => Err(Trouble::bug("no last position of V1 is known")),
+    }
+}
+
+pub(crate) async fn ensure_probes(x: &mut Run) -> Result<(), Trouble> {
+    if x.probes.is_empty() {
+        for address in x.ways.iter().filter_map(|way| way.address()) {
+            x.probes.push(x.v2.probe(&address).await?);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn refuse_what_changed(x: &Run) -> Result<(), Trouble> {
+    for way in join_all(x.ways.iter().map(|way| way.check())).await {
+        way?;
+    }
+    let checks = x.v1.recheck().await?;
+    match checks.iter().find(|check| check.verdict == Verdict::Refused) {
+        None => Ok(()),
+        Some(check) => {
+            let trouble = Trouble::refused(format!("{}: {}", check.id, check.found));
+            Err(check.hint.iter().fold(trouble, |trouble, hint| trouble.hint(hint.clone())))
+        }
+    }
+}
+
+/// How far V2 is behind once it has been near enough for `steady` without a break.
+pub(crate) async fn steadily_near(x: &Run, limit: Limit<'_>, steady: Duration) -> Result<u64, Trouble> {
+    let mut near_since: Option<Instant> = None;
+    let wait = Wait { what: "V2 to catch up", limit, every: Duration::from_millis(200), kind: Kind::NotReady };
+    wait::until(wait, &x.tell, async || {
+        let lag = x.v2.behind(&x.v1.position().await?).await?;
+        match (gate::lag(lag, x.plan.limits.lag), lag) {
+            (Gate::Go(_), Some(lag)) if near_since.get_or_insert_with(Instant::now).elapsed() >= steady => {
+                Ok(Look::Done(lag.bytes))
+            }
+            (Gate::Go(why), _) => Ok(Look::NotYet(why)),
+            (Gate::Wait(why), _) => {
+                near_since = None;
+                Ok(Look::NotYet(why))
+            }
+            (Gate::Refuse(why), _) => Err(Trouble::not_ready(why)),
+        }
+    })
+    .await
+}
+
+pub(crate) async fn wait_while_held(x: &Run) -> Result<(), Trouble> {
+    let Some(file) = &x.plan.hold else { return Ok(()) };
+    let wait = Wait {
+        what: "the go",
+        limit: Limit { name: "limits.total", value: x.plan.limits.total.0 },
+        every: Duration::from_millis(200),
+        kind: Kind::NotReady,
+    };
+    let name = file.display().to_string();
+    wait::until(wait, &x.tell, async || match gate::held(file.try_exists().ok(), &name) {
+        Gate::Go(_) => Ok(Look::Done(())),
+        Gate::Wait(why) => Ok(Look::NotYet(why)),
+        Gate::Refuse(why) => Err(Trouble::not_ready(why)),
+    })
+    .await
+}
