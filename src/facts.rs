@@ -60,7 +60,7 @@ pub enum Fact {
         tables: u64,
         rows: u64,
         differing: Vec<String>,
-        skipped: Vec<String>,
+        sampled: Vec<String>,
     },
     Settled {
         way_back: bool,
@@ -98,13 +98,13 @@ impl fmt::Display for Fact {
                 f.write_str("a write through the clients' address succeeded")?;
                 cutover_ms.map_or(Ok(()), |ms| write!(f, "; cutover took {ms} ms"))
             }
-            Fact::Verified { tables, rows, differing, skipped } => {
+            Fact::Verified { tables, rows, differing, sampled } => {
                 if differing.is_empty() {
                     write!(f, "{tables} tables, {rows} rows: V1 and V2 are equal")?;
                 } else {
                     write!(f, "V1 and V2 DIFFER in {}", differing.join(", "))?;
                 }
-                if skipped.is_empty() { Ok(()) } else { write!(f, "; not compared: {}", skipped.join(", ")) }
+                if sampled.is_empty() { Ok(()) } else { write!(f, "; by sample: {}", sampled.join(", ")) }
             }
             Fact::Settled { way_back: true, .. } => f.write_str("V1 follows V2: the way back is open"),
             Fact::Settled { why, .. } => write!(f, "V1 is stopped and kept; no way back by replication: {why}"),

@@ -13,6 +13,7 @@ pub mod run;
 pub mod runtime;
 pub mod saga;
 pub mod state;
+pub mod storage;
 pub mod switchover;
 pub mod tell;
 pub mod trouble;

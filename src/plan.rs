@@ -4,7 +4,6 @@
 
 mod checks;
 mod names;
-mod volumes;
 mod ways;
 
 use std::path::PathBuf;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, Limits, OnFailure, Verify, Window};
 use crate::engine::{Check, Survey, Verdict};
 use crate::runtime::{Attachment, Container, Image, Labels, Network, Port};
+use crate::storage::StoragePlan;
 use crate::trouble::Trouble;
 
 pub use checks::{before_survey, same_architecture};
@@ -33,6 +33,9 @@ pub struct Plan {
     pub v2: SidePlan,
     /// (volume, destination in V2): V2's own data.
     pub v2_volumes: Vec<(String, String)>,
+    /// Where V1 has its data mounted: V2 does not get these.
+    #[serde(default)]
+    pub v1_data_mounts: Vec<String>,
     /// The internal network over which V2 follows V1 and the tool talks to both.
     pub private_network: String,
     /// How clients reach V1, and will reach V2.
@@ -107,6 +110,7 @@ pub struct Drawing<'a> {
     pub v2: &'a Image,
     pub taken: &'a [Taken],
     pub survey: &'a Survey,
+    pub storage: &'a StoragePlan,
     pub config: &'a Config,
     pub hold: Option<PathBuf>,
 }
@@ -126,10 +130,8 @@ impl Drawn {
 pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
     let Drawing { names, v1, survey, config, .. } = from;
     let ways = ways::of(v1, from.networks, &config.clients);
-    let volumes = volumes::of(v1, from.v2, survey, &names.volume);
     let mut checks = survey.checks.clone();
     checks.extend(checks::of(from));
-    checks.extend(volumes.checks);
     checks.extend(ways.checks);
     checks::accept(&mut checks, &config.allow);
     let plan = Plan {
@@ -158,7 +160,8 @@ pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
             data: survey.v2_data.clone(),
             port: survey.port,
         },
-        v2_volumes: volumes.list,
+        v2_volumes: from.storage.v2_volumes.clone(),
+        v1_data_mounts: from.storage.v1_data_mounts.clone(),
         private_network: names.private_network.clone(),
         ways: ways.list,
         limits: config.limits.over(&Limits::default())?,
@@ -202,6 +205,7 @@ pub(crate) mod tests {
             seed: "copy".into(),
             v1: side("shop-db", "aa11", "shop-db-v1"),
             v2: side("shop-db-v2", "", "shop-db"),
+            v1_data_mounts: Vec::new(),
             v2_volumes: vec![("shop-db-v2".into(), "/data".into())],
             private_network: "switchover-shop-db".into(),
             ways: Vec::new(),
@@ -230,7 +234,9 @@ pub(crate) mod tests {
             command: Vec::new(),
             entrypoint: Vec::new(),
             user: String::new(),
+            stop_signal: String::new(),
             init: false,
+            auto_remove: false,
             restart_policy: "no".into(),
             network_mode: "app".into(),
             mounts: Vec::new(),
@@ -280,6 +286,7 @@ pub(crate) mod tests {
         let names = Names::new("01930b2e-7a51-7cc0-9f00-00007f3a1c2b", "shop-db", None);
         let config = Config { seed: Some("dump".into()), ..Config::default() };
         let taken = [Taken::V2Container];
+        let storage = crate::storage::for_v2(&v1, "/data", &v2, "/data", &[], &names.volume).unwrap();
         let from = Drawing {
             names: &names,
             v1: &v1,
@@ -287,6 +294,7 @@ pub(crate) mod tests {
             v2: &v2,
             taken: &taken,
             survey: &survey,
+            storage: &storage,
             config: &config,
             hold: None,
         };

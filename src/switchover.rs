@@ -85,7 +85,7 @@ async fn prepare_v1(x: &mut Run) -> Result<Fact, Trouble> {
 async fn put_v1_back(x: &mut Run) -> Result<(), Trouble> {
     x.v1.ensure_unfollowable().await?;
     x.runtime.ensure_left(&x.plan.v1.id, &x.plan.private_network).await?;
-    x.runtime.ensure_no_network(&x.plan.private_network).await
+    x.runtime.ensure_no_network(&x.plan.private_network, &x.plan.run).await
 }
 
 /// V2 exists, like V1 but for image and data, on the private network only, and is not started.
@@ -99,6 +99,7 @@ async fn create_v2(x: &mut Run) -> Result<Fact, Trouble> {
         like: plan.v1.id.clone(),
         image: plan.v2.image_id.clone(),
         volumes: plan.v2_volumes.clone(),
+        leave_out: plan.v1_data_mounts.clone(),
         network: plan.private_network.clone(),
         labels: plan.labels("V2"),
     };
@@ -107,7 +108,7 @@ async fn create_v2(x: &mut Run) -> Result<Fact, Trouble> {
 }
 
 async fn remove_v2(x: &mut Run) -> Result<(), Trouble> {
-    x.runtime.ensure_no_container(&x.plan.v2.container).await?;
+    x.runtime.ensure_no_container(&x.plan.v2.container, &x.plan.run).await?;
     for (volume, _) in &x.plan.v2_volumes {
         x.runtime.ensure_no_volume(volume, &x.plan.run).await?;
     }
@@ -315,7 +316,7 @@ async fn settle(x: &mut Run) -> Result<Fact, Trouble> {
         for side in [&x.plan.v1.id, &x.plan.v2.final_name] {
             x.runtime.ensure_left(side, &x.plan.private_network).await?;
         }
-        x.runtime.ensure_no_network(&x.plan.private_network).await?;
+        x.runtime.ensure_no_network(&x.plan.private_network, &x.plan.run).await?;
     }
     Ok(match way_back {
         Ok(how) => Fact::Settled { way_back: true, why: how },

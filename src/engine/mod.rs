@@ -214,9 +214,11 @@ pub trait Server {
     async fn ensure_open(&self) -> Result<(), Trouble>;
     /// Tries to write through the clients' own address. Made beforehand, used when the clients run again.
     async fn probe(&self, at: &Address) -> Result<Box<dyn Probe>, Trouble>;
-    /// A view of the data that stays as it is now while others write. Kept inside until [`Server::snapshot`] is
-    /// asked for: on V2 it is taken while V2 is closed.
+    /// A view of the data that stays as it is now while others write: taken on V2 while it is closed, and kept
+    /// inside until [`Server::snapshot`] asks for it. Over sessions opened by [`Server::ensure_connected`].
     async fn ensure_snapshot_kept(&self) -> Result<(), Trouble>;
+    /// The view that was kept; on a fenced former leader, a view of its data as of the switch. `None`: there is none
+    /// any more (the process that kept it is gone).
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble>;
     /// The former leader follows the new one, fenced; `Err` says why it cannot (and it is stopped instead).
     async fn ensure_way_back(&self) -> Result<Result<String, String>, Trouble>;
@@ -301,11 +303,18 @@ pub trait Probe {
 
 #[async_trait(?Send)]
 pub trait Snapshot {
-    /// Names of everything comparable, in a stable order, the same on both sides.
-    async fn tables(&self) -> Result<Vec<String>, Trouble>;
-    /// Rows and a hash over all of them, independent of their order.
-    async fn fingerprint(&self, table: &str) -> Result<Fingerprint, Trouble>;
+    /// Everything comparable, in a stable order, under the same names on both sides.
+    async fn tables(&self) -> Result<Vec<Table>, Trouble>;
+    /// Rows and a hash over them, independent of their order. `percent` under 100 takes a sample that picks the same
+    /// rows on both sides; an engine that cannot do that looks at all of them.
+    async fn fingerprint(&self, table: &str, percent: f64) -> Result<Fingerprint, Trouble>;
     async fn end(self: Box<Self>) -> Result<(), Trouble>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    pub name: String,
+    pub bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ pub(super) fn accept(checks: &mut Vec<Check>, allow: &[String]) {
 }
 
 /// Which of our own refusals a person may accept; the engine decides about its own.
-const ALLOWABLE: [&str; 4] = ["ephemeral-port", "clients-left", "no-clients", "nested-mount"];
+const ALLOWABLE: [&str; 3] = ["ephemeral-port", "clients-left", "no-clients"];
 
 /// What must hold before the engine can be asked anything.
 pub fn before_survey(v1: &Container) -> Vec<Check> {
@@ -56,7 +56,9 @@ pub(super) fn of(from: &Drawing<'_>) -> Vec<Check> {
     let mut checks = before_survey(v1);
     checks.extend(names_free(names, taken, config));
     checks.extend(seed_as_asked(from));
+    checks.extend(from.storage.notes.iter().map(|note| check("storage", Verdict::Noted, note.as_str())));
     checks.push(restart_policy(v1));
+    checks.extend(removes_itself(v1));
     checks.extend(of_compose(v1, v2));
     checks
 }
@@ -123,6 +125,14 @@ fn restart_policy(v1: &Container) -> Check {
         other => format!("V1 restarts `{other}`; V2 will too, and V1 no more once it is replaced"),
     };
     check("restart-policy", Verdict::Noted, found)
+}
+
+/// The engine would throw V1 away the moment it is stopped.
+fn removes_itself(v1: &Container) -> Option<Check> {
+    v1.auto_remove.then(|| {
+        let hint = "V1 cannot be kept as the way back once it is stopped, only while it follows V2";
+        Check { hint: Some(hint.into()), ..check("auto-remove", Verdict::Noted, "V1 was started with --rm") }
+    })
 }
 
 /// Compose would make V1 anew, on V1's old data, from a file nobody has changed.

@@ -126,8 +126,9 @@ fn ephemeral(ways: &[WayPlan]) -> Option<Check> {
     if chosen.is_empty() {
         return None;
     }
-    let found = format!("the engine chose the published port itself ({}): V2 gets another one", chosen.join(", "));
-    Some(refuse("ephemeral-port", found, "clients must find the new one; accept it with --allow ephemeral-port"))
+    let found = format!("the engine chose the published port itself ({})", chosen.join(", "));
+    let hint = "V2 gets the same one unless another takes it in between; accept that with --allow ephemeral-port";
+    Some(refuse("ephemeral-port", found, hint))
 }
 
 fn summary(v1: &Container, theirs: &[Attachment], ways: &[WayPlan]) -> Check {

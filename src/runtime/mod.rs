@@ -18,6 +18,10 @@ pub mod docker;
 pub const LABEL_RUN: &str = "switchover.run";
 pub const LABEL_NAME: &str = "switchover.name";
 pub const LABEL_SIDE: &str = "switchover.side";
+/// The name a container was made under: it stays a handle when the container is renamed.
+pub const LABEL_CONTAINER: &str = "switchover.container";
+/// On helpers only.
+pub const LABEL_HELPER: &str = "switchover.helper";
 
 /// A byte stream to a server: TCP where its network can be reached, a tunnel where not.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -27,7 +31,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub trait Runtime {
     // — look —
 
-    /// What is known of a container by name or id; `None` if there is none.
+    /// What is known of a container by name or id; `None` if there is none. One that we made is also found by the
+    /// name it was made under, here and in every act below, whatever it is called by now.
     async fn container(&self, name: &str) -> Result<Option<Container>, Trouble>;
     /// What is known of an image that is already there; `None` if it is absent.
     async fn image(&self, reference: &str) -> Result<Option<Image>, Trouble>;
@@ -45,7 +50,8 @@ pub trait Runtime {
     /// The image, pulled if it is absent and can be.
     async fn ensure_image(&self, reference: &str) -> Result<Image, Trouble>;
     async fn ensure_network(&self, name: &str, internal: bool, labels: &Labels) -> Result<(), Trouble>;
-    async fn ensure_no_network(&self, name: &str) -> Result<(), Trouble>;
+    /// Removes a network of this run only.
+    async fn ensure_no_network(&self, name: &str, run: &str) -> Result<(), Trouble>;
     async fn ensure_volume(&self, name: &str, labels: &Labels) -> Result<(), Trouble>;
     /// Removes a volume of this run only: one without our run label is left alone and named in the error.
     async fn ensure_no_volume(&self, name: &str, run: &str) -> Result<(), Trouble>;
@@ -54,8 +60,10 @@ pub trait Runtime {
     async fn ensure_started(&self, name: &str) -> Result<(), Trouble>;
     /// Sends `signal`, waits for the exit, and says the exit code; kills after `within`. Already stopped: its code.
     async fn ensure_stopped(&self, name: &str, signal: &str, within: Duration) -> Result<i64, Trouble>;
-    /// Removes a container; its volumes stay (`rm -v` never happens).
-    async fn ensure_no_container(&self, name: &str) -> Result<(), Trouble>;
+    /// Removes a container that this run made, and the nameless volumes the engine made for it; named ones stay.
+    async fn ensure_no_container(&self, name: &str, run: &str) -> Result<(), Trouble>;
+    /// Removes a stopped container, whoever made it, by its full id; all its volumes stay. For `retire`, after the yes.
+    async fn ensure_retired(&self, id: &str) -> Result<(), Trouble>;
     /// `id` bears `name` afterwards. Refuses if another container has it.
     async fn ensure_named(&self, id: &str, name: &str) -> Result<(), Trouble>;
     /// Restart policy as in `docker run --restart`.
@@ -67,7 +75,8 @@ pub trait Runtime {
 
     /// Runs a program in a running container. argv only; secrets go through `stdin`.
     async fn exec(&self, container: &str, call: &Call) -> Result<Output, Trouble>;
-    /// Writes a file into a container that runs or does not (volumes included); parents must exist.
+    /// Writes a file into a container that runs or does not (volumes included, tmpfs of a running one excluded);
+    /// parents must exist.
     async fn put_file(&self, container: &str, file: &File) -> Result<(), Trouble>;
     async fn read_file(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, Trouble>;
     /// A short-lived container, started, with its standard input and output held open. Labelled with the run and
@@ -158,8 +167,12 @@ pub struct Container {
     pub command: Vec<String>,
     pub entrypoint: Vec<String>,
     pub user: String,
+    /// Empty: the engine's own, SIGTERM.
+    pub stop_signal: String,
     /// An init process of the engine's own is process 1 (`--init`).
     pub init: bool,
+    /// The engine removes it, and its nameless volumes, when it stops (`--rm`).
+    pub auto_remove: bool,
     pub restart_policy: String,
     pub network_mode: String,
     pub mounts: Vec<Mount>,
@@ -219,7 +232,7 @@ pub struct Port {
     pub container: String,
     pub host_ip: String,
     pub host_port: u16,
-    /// The engine chose the number: it will choose another one for V2.
+    /// The engine chose the number. V2 is given the same one, for as long as nobody else takes it in between.
     pub ephemeral: bool,
 }
 
@@ -255,6 +268,8 @@ pub struct Recipe {
     pub image: String,
     /// (volume, destination): these take the place of V1's mounts with the same destination.
     pub volumes: Vec<(String, String)>,
+    /// Where the other one has its data: what is mounted there is not taken over, two servers never share a volume.
+    pub leave_out: Vec<String>,
     /// The only network it is on when it starts.
     pub network: String,
     pub labels: Labels,

@@ -20,6 +20,12 @@ pub(super) fn without_our_rules(text: &str, plan: &Plan) -> String {
     }
 }
 
+/// Only the follower still gets in by lines of ours: what stays on the leader while the other side follows.
+pub(super) fn with_followers_rules(original: &str, plan: &Plan) -> String {
+    let (begin, end) = marks(plan);
+    format!("{begin}{}{end}{}", for_follower(plan), without_our_rules(original, plan))
+}
+
 /// V1 fenced in memory: this text stands on disk for milliseconds only.
 pub(super) fn shut(plan: &Plan, attempt: u32) -> String {
     format!("{}\n{}", fence_line(plan, "fence", attempt), for_us_alone(plan))
@@ -79,16 +85,21 @@ fn for_us_alone(plan: &Plan) -> String {
 /// `samenet`: the private network's subnet is the engine's choice; the password is random and known to us alone.
 fn ours(plan: &Plan, for_probe: &str) -> String {
     let (begin, end) = marks(plan);
-    let (admin, replication, probe) = (ident(&admin(plan)), ident(&replication(plan)), ident(&probe(plan)));
+    let (admin, probe) = (ident(&admin(plan)), ident(&probe(plan)));
     let mut text = begin;
     for from in ["samenet", "127.0.0.1/32", "::1/128"] {
         text.push_str(&format!("host all {admin} {from} scram-sha-256\n"));
     }
-    for from in ["samenet", "127.0.0.1/32", "::1/128"] {
-        text.push_str(&format!("host replication {replication} {from} scram-sha-256\n"));
-    }
+    text.push_str(&for_follower(plan));
     text.push_str(&format!("host all {probe} all {for_probe}\n"));
     text + &end
+}
+
+fn for_follower(plan: &Plan) -> String {
+    let role = ident(&replication(plan));
+    ["samenet", "127.0.0.1/32", "::1/128"]
+        .map(|from| format!("host replication {role} {from} scram-sha-256\n"))
+        .concat()
 }
 
 fn marks(plan: &Plan) -> (String, String) {

@@ -1,9 +1,10 @@
 //! Getting in: as the tool's own role, over the private network or a tunnel, never through the clients' address.
+//! Before that role exists: through the container's own loopback, which the official images trust.
 
 use super::names;
-use super::session::{Login, Session, Timeouts};
-use crate::engine::{Place, Side};
-use crate::runtime::{LABEL_RUN, Stream};
+use super::session::{Login, Session, Timeouts, Turned, turned};
+use crate::engine::{Access, Place, Side};
+use crate::runtime::{Container, LABEL_RUN, Runtime, Stream};
 use crate::trouble::Trouble;
 
 /// Every session of ours is in this database: advisory locks belong to one.
@@ -12,28 +13,150 @@ pub(super) const DATABASE: &str = "postgres";
 /// The container of this side, by id or by the name it bears now.
 pub(super) async fn container(place: &Place) -> Result<String, Trouble> {
     let plan = &place.plan;
-    if place.side == Side::V1 {
-        return Ok(plan.v1.id.clone());
+    match place.side {
+        Side::V1 => Ok(plan.v1.id.clone()),
+        // In a switchback V2 is there already; otherwise it is made under a name that it exchanges later.
+        Side::V2 if !plan.v2.id.is_empty() => Ok(plan.v2.id.clone()),
+        Side::V2 => Ok(found(place).await?.id),
+    }
+}
+
+/// What the engine says of this side's container now.
+pub(super) async fn found(place: &Place) -> Result<Container, Trouble> {
+    let plan = &place.plan;
+    let known = match place.side {
+        Side::V1 => &plan.v1.id,
+        Side::V2 => &plan.v2.id,
+    };
+    if !known.is_empty() {
+        return place.runtime.container(known).await?.ok_or_else(|| gone(place));
     }
     for name in [&plan.v2.container, &plan.v2.final_name] {
-        if let Some(found) = place.runtime.container(name).await? {
-            if found.labels.get(LABEL_RUN) == Some(&plan.run) {
-                return Ok(found.id);
-            }
+        if let Some(found) = place.runtime.container(name).await?
+            && found.labels.get(LABEL_RUN) == Some(&plan.run)
+        {
+            return Ok(found);
         }
     }
-    Err(Trouble::failed(format!("V2's container {} is gone", plan.v2.container)))
+    Err(gone(place))
+}
+
+fn gone(place: &Place) -> Trouble {
+    let name = match place.side {
+        Side::V1 => &place.plan.v1.container,
+        Side::V2 => &place.plan.v2.container,
+    };
+    Trouble::failed(format!("{}'s container {name} is gone", place.side))
+}
+
+pub(super) fn port(place: &Place) -> u16 {
+    match place.side {
+        Side::V1 => place.plan.v1.port,
+        Side::V2 => place.plan.v2.port,
+    }
+}
+
+/// Where this side keeps its data, inside its container.
+pub(super) fn data(place: &Place) -> &str {
+    match place.side {
+        Side::V1 => &place.plan.v1.data,
+        Side::V2 => &place.plan.v2.data,
+    }
 }
 
 pub(super) async fn stream(place: &Place) -> Result<Box<dyn Stream>, Trouble> {
     let container = container(place).await?;
-    let port = if place.side == Side::V1 { place.plan.v1.port } else { place.plan.v2.port };
-    place.runtime.dial(&container, &place.plan.private_network, port).await
+    place.runtime.dial(&container, &place.plan.private_network, port(place)).await
 }
 
 /// A session of the tool's own role.
 pub(super) async fn admin(place: &Place, application: &str, timeouts: Timeouts) -> Result<Session, Trouble> {
-    let password = place.secrets.secret("postgres-admin")?;
-    let login = Login { user: &names::admin(&place.plan), password: Some(&password), database: DATABASE, application };
+    admin_in(place, DATABASE, application, timeouts).await
+}
+
+/// The same in any database.
+pub(super) async fn admin_in(
+    place: &Place,
+    database: &str,
+    application: &str,
+    timeouts: Timeouts,
+) -> Result<Session, Trouble> {
+    let password = place.secrets.secret(names::ADMIN_SECRET)?;
+    let login = Login { user: &names::admin(&place.plan), password: Some(&password), database, application };
     Session::open(stream(place).await?, &login, timeouts).await
+}
+
+/// As the tool's own role where it exists, else by local access.
+pub(super) async fn either(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
+    let container = found(place).await?;
+    let inside = Inside {
+        runtime: &*place.runtime,
+        container: &container,
+        port: port(place),
+        access: &place.access,
+        side: place.side,
+    };
+    // Local access first: where our role is not there yet, a try as it would be an error line in V1's log.
+    match inside.session(DATABASE, timeouts).await {
+        Ok(session) => Ok(session),
+        Err(refused) => admin(place, "switchover", timeouts).await.map_err(|_| refused),
+    }
+}
+
+/// Local access to one server.
+pub(super) struct Inside<'a> {
+    pub(super) runtime: &'a dyn Runtime,
+    pub(super) container: &'a Container,
+    pub(super) port: u16,
+    pub(super) access: &'a Access,
+    pub(super) side: Side,
+}
+
+impl Inside<'_> {
+    /// A superuser's session through the container's loopback.
+    pub(super) async fn session(&self, database: &str, timeouts: Timeouts) -> Result<Session, Trouble> {
+        let mut refused = None;
+        for user in self.users() {
+            let password = self.access.password.as_ref();
+            let login = Login { user, password, database, application: "switchover" };
+            let stream = self.runtime.dial_inside(&self.container.id, self.port).await?;
+            match Session::open(stream, &login, timeouts).await {
+                Ok(session) => return Ok(session),
+                Err(trouble) if turned(&trouble) == Some(Turned::Away) => {
+                    refused.get_or_insert(trouble);
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        Err(self.refused(refused))
+    }
+
+    /// Who may be the superuser: whom the user named, else whom the image made.
+    fn users(&self) -> Vec<&str> {
+        if let Some(user) = &self.access.user {
+            return vec![user];
+        }
+        let made = self.container.settings.get("POSTGRES_USER").map(String::as_str);
+        let mut users: Vec<&str> = made.into_iter().chain(["postgres"]).collect();
+        users.dedup();
+        users
+    }
+
+    fn refused(&self, why: Option<Trouble>) -> Trouble {
+        let given = self.access.password.is_some();
+        let what = match given {
+            true => format!("{} refuses the user and password given", self.side),
+            false => format!("{} asks for a password where it is reached from inside its container", self.side),
+        };
+        let trouble = Trouble::refused(what)
+            .hint("give a superuser's name and password: PGUSER and PGPASSWORD, --password-file, or the configuration");
+        let trouble = match given {
+            true => trouble,
+            false => trouble.hint("or let pg_hba.conf trust 127.0.0.1/32, as the official images do"),
+        };
+        match why {
+            Some(why) => trouble.because(why),
+            None => trouble,
+        }
+    }
 }

@@ -2,6 +2,11 @@
 
 use crate::plan::Plan;
 
+/// The secrets of a run that are passwords of these roles.
+pub(super) const ADMIN_SECRET: &str = "postgres-admin";
+pub(super) const REPLICATION_SECRET: &str = "postgres-replication";
+pub(super) const PROBE_SECRET: &str = "postgres-probe";
+
 /// The tool's own role: superuser, random password, dropped at the end.
 pub(super) fn admin(plan: &Plan) -> String {
     format!("switchover_{}", plan.tag())

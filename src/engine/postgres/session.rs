@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use tokio_postgres::error::DbError;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
 use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage};
 
@@ -108,6 +110,13 @@ impl Session {
         .await
     }
 
+    /// One JSON value, read into `T`: how a whole look at a server is one statement.
+    pub(super) async fn json<T: DeserializeOwned>(&self, sql: &str) -> Result<T, Trouble> {
+        let text = self.text(sql).await?.unwrap_or_else(|| "null".into());
+        serde_json::from_str(&text)
+            .map_err(|error| Trouble::bug("PostgreSQL's answer was not understood").because(error))
+    }
+
     async fn patiently<T>(&self, act: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         match self.patience {
             None => act.await,
@@ -149,6 +158,41 @@ fn failed(error: tokio_postgres::Error) -> Trouble {
 }
 
 fn cannot_connect(login: &Login<'_>, error: tokio_postgres::Error) -> Trouble {
-    Trouble::failed(format!("cannot log in as {} to database {}", literal(login.user), literal(login.database)))
-        .because(error)
+    let trouble =
+        Trouble::failed(format!("cannot log in as {} to database {}", literal(login.user), literal(login.database)));
+    // "db error" says nothing; the server's words are underneath.
+    match error.as_db_error().cloned() {
+        Some(db) => trouble.because(db),
+        None => trouble.because(error),
+    }
+}
+
+/// What a server said when it did not let us in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turned {
+    /// No such role, wrong password, no rule for us, or a password is asked for that we do not have.
+    Away,
+    NoSuchDatabase,
+    /// It starts, stops, or is not yet consistent: worth another try.
+    Later,
+}
+
+/// Why a login failed; `None`: nothing was said (no connection, or another kind of error).
+pub(super) fn turned(trouble: &Trouble) -> Option<Turned> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = trouble.source.as_deref().map(|error| error as _);
+    while let Some(error) = next {
+        if let Some(db) = error.downcast_ref::<DbError>() {
+            return match db.code().code() {
+                "28000" | "28P01" => Some(Turned::Away),
+                "3D000" => Some(Turned::NoSuchDatabase),
+                "57P03" | "57P01" | "57P02" => Some(Turned::Later),
+                _ => None,
+            };
+        }
+        if error.to_string() == "password missing" {
+            return Some(Turned::Away);
+        }
+        next = error.source();
+    }
+    None
 }

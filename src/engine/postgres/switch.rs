@@ -98,6 +98,10 @@ pub(super) mod files {
          switchover.hba-durable switchover.hba-open && sync .";
     pub(in super::super) const CONTINUE: &str =
         "cat >/dev/null; read -r pid rest < postmaster.pid && kill -CONT \"$pid\"";
+    /// Beyond the line. The pid of the background writer comes through the pipe: it is stopped, as it would soon
+    /// write into V1's log, beyond the point where V2's history forks off, and V1 could not follow.
+    pub(in super::super) const CONTINUE_BEYOND: &str = "xargs -r kill -STOP 2>/dev/null; \
+         read -r pid rest < postmaster.pid && kill -CONT \"$pid\"";
 }
 
 /// Arms the switch on a session of its own and returns its process id on V1. The session ends when the tool dies or

@@ -311,10 +311,8 @@ impl Window for PgWindow {
     }
 
     async fn let_listener_go(&self) -> Result<(), Trouble> {
-        if !self.held.get() {
-            return Ok(());
-        }
-        copy_to(&self.session, files::CONTINUE, "").await?;
+        let writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'";
+        self.session.run(&format!("COPY ({writer}) TO PROGRAM {}", literal(files::CONTINUE_BEYOND))).await?;
         self.held.set(false);
         Ok(())
     }

@@ -19,7 +19,7 @@ step_down() {
   chmod 3777 /run/postgresql || true
   # Only what is not his yet: a large data directory is not walked through twice.
   find "$PGDATA" /run/postgresql ${POSTGRES_INITDB_WALDIR:+"$POSTGRES_INITDB_WALDIR"} ! -user postgres -exec chown postgres '{}' +
-  exec gosu postgres "$BASH_SOURCE" "$@"
+  exec gosu postgres "${BASH_SOURCE[0]}" "$@"
 }
 
 refuse_without_password() {
@@ -70,8 +70,8 @@ docker_process_sql() {
 
 make_database() {
   local exists
-  exists=$(POSTGRES_DB=postgres docker_process_sql -v db="$POSTGRES_DB" --tuples-only --no-align <<<"SELECT 1 FROM pg_database WHERE datname = :'db'")
-  [[ -n $exists ]] || POSTGRES_DB=postgres docker_process_sql -v db="$POSTGRES_DB" <<<'CREATE DATABASE :"db"'
+  exists=$(docker_process_sql --dbname postgres -v db="$POSTGRES_DB" --tuples-only --no-align <<<"SELECT 1 FROM pg_database WHERE datname = :'db'")
+  [[ -n $exists ]] || docker_process_sql --dbname postgres -v db="$POSTGRES_DB" <<<'CREATE DATABASE :"db"'
 }
 
 run_init_files() {
