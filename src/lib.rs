@@ -12,6 +12,7 @@ pub mod plan;
 pub mod run;
 pub mod runtime;
 pub mod saga;
+pub mod standing;
 pub mod state;
 pub mod storage;
 pub mod switchover;

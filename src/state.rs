@@ -232,10 +232,14 @@ fn escaped(name: &str) -> String {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => text.push(char::from(byte)),
             b'.' if at > 0 => text.push('.'),
-            other => text.push_str(&format!("%{other:02x}")),
+            other => text.extend(['%', hex(other >> 4), hex(other & 15)]),
         }
     }
     text
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).unwrap_or('0')
 }
 
 fn unescaped(folder: &str) -> Option<String> {
