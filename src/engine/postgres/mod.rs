@@ -14,6 +14,8 @@ mod sessions;
 mod switch;
 #[allow(dead_code)]
 mod window;
+#[cfg(test)]
+mod window_on_a_server;
 
 use async_trait::async_trait;
 
