@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`switchover`]: its table is the product. `ARCHITECTURE.md` has the map and who may use whom.
 
+pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod engine;
