@@ -16,6 +16,7 @@ pub mod saga;
 pub mod standing;
 pub mod state;
 pub mod storage;
+pub mod scenario;
 pub mod switchover;
 pub mod tell;
 pub mod trouble;

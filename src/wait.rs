@@ -103,6 +103,11 @@ fn boot_time() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// The pause of a client between two transactions: its own pace, not a wait for something.
+pub async fn pace(between: Duration) {
+    pause(between).await;
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the one sleeper")]
 async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
