@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod clients;
+pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod facts;
@@ -17,7 +18,9 @@ pub mod standing;
 pub mod state;
 pub mod storage;
 pub mod scenario;
+pub mod switchback;
 pub mod switchover;
+pub mod target;
 pub mod tell;
 pub mod trouble;
 pub mod verify;
