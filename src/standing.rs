@@ -187,7 +187,7 @@ impl Standing {
         let plan = &self.order.plan;
         let side = |side: &crate::plan::SidePlan| json!({ "image": side.image, "version": side.version });
         let mut result = json!({
-            "run": plan.run,
+            "run": self.order.id,
             "name": plan.name,
             "kind": self.order.kind.name(),
             "engine": plan.engine,
@@ -277,12 +277,19 @@ fn between(from: Timestamp, to: Timestamp) -> u64 {
 mod tests {
     use super::*;
     use crate::plan::tests::any_plan;
-    use crate::state::Until;
     use crate::saga::journal::Then;
+    use crate::state::Until;
     use crate::switchover::SWITCHOVER;
 
     fn standing(events: Vec<Event<Fact>>) -> Standing {
-        let order = Order { kind: Kind::Switchover, until: Until::End, after: None, remove_data: false, plan: any_plan() };
+        let order = Order {
+            id: "01".into(),
+            kind: Kind::Switchover,
+            until: Until::End,
+            after: None,
+            remove_data: false,
+            plan: any_plan(),
+        };
         let opened =
             Event::Opened { format: 1, switchover: "0.1.0".into(), plan: serde_json::to_value(order).unwrap() };
         let start: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();

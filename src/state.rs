@@ -23,6 +23,8 @@ pub use secrets::FileSecrets;
 /// What a journal is about: its first record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
+    /// This journal's own: that of the run whose objects it works with stands in the plan.
+    pub id: String,
     pub kind: Kind,
     /// How far the person wanted to go who began it.
     pub until: Until,
@@ -320,7 +322,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = State::at(dir.path().to_owned());
         assert!(state.runs("db").unwrap().is_empty());
-        let order = Order { kind: Kind::Switchback, until: Until::End, after: Some("0".into()), remove_data: false, plan: any_plan() };
+        let order = Order {
+            id: "01".into(),
+            kind: Kind::Switchback,
+            until: Until::End,
+            after: Some("0".into()),
+            remove_data: false,
+            plan: any_plan(),
+        };
         for run in ["02", "01"] {
             let plan = serde_json::to_value(&order).unwrap();
             Journal::<Fact>::create(&state.run("db", run).journal(), plan).unwrap();

@@ -1,8 +1,8 @@
 //! Back to the side that served before, while it follows: the story's rows from `ready` on, with the sides exchanged.
 //!
 //! In the plan of a switchback `v1` is the side that serves when it begins (V2 to people) and `v2` the side that
-//! follows (their V1); whoever tells a person something exchanges the words (`tell::Exchanged`). It bears the tag of
-//! the run it undoes, as roles, slots and networks derive from the tag and are the same ones.
+//! follows (their V1); whoever tells a person something exchanges the words (`tell::Exchanged`). It keeps the id of the
+//! run it undoes, as roles, slots, labels and networks derive from it and are the same ones; its journal has an own.
 
 use crate::facts::Fact;
 use crate::plan::{Plan, SidePlan};
@@ -17,7 +17,7 @@ pub fn story() -> &'static [Line<Run, Fact>] {
 }
 
 /// The plan of a run that undoes another one. `serving` and `following` are the containers of the two sides now.
-pub fn plan(undone: &Plan, run: &str, serving: &Container, following: &Container) -> Plan {
+pub fn plan(undone: &Plan, serving: &Container, following: &Container) -> Plan {
     let side = |was: &SidePlan, now: &Container, final_name: &str| SidePlan {
         // The id, as the name changes hands.
         container: now.id.clone(),
@@ -26,7 +26,6 @@ pub fn plan(undone: &Plan, run: &str, serving: &Container, following: &Container
         ..was.clone()
     };
     Plan {
-        run: with_tag_of(run, undone),
         v1: side(&undone.v2, serving, &spare_name(undone)),
         v2: side(&undone.v1, following, &serving.name),
         ..undone.clone()
@@ -37,13 +36,6 @@ pub fn plan(undone: &Plan, run: &str, serving: &Container, following: &Container
 fn spare_name(undone: &Plan) -> String {
     let first = format!("{}-v1", undone.name);
     if undone.v1.final_name == first { format!("{}-v2", undone.name) } else { first }
-}
-
-/// A new id that ends as the old one does.
-fn with_tag_of(run: &str, undone: &Plan) -> String {
-    let tag = undone.tag();
-    let kept = run.len().saturating_sub(tag.len());
-    format!("{}{tag}", run.get(..kept).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -62,16 +54,15 @@ mod tests {
         let undone = any_plan();
         let serving = Container { id: "bb22".into(), name: "shop-db".into(), ..container() };
         let following = Container { id: "aa11".into(), name: "shop-db-v1".into(), ..container() };
-        let back = plan(&undone, "01940000-0000-7000-8000-000000000000", &serving, &following);
-        assert_eq!(back.tag(), undone.tag());
-        assert!(back.run > undone.run && back.run != undone.run);
+        let back = plan(&undone, &serving, &following);
+        assert_eq!(back.run, undone.run);
         assert_eq!((back.v1.id.as_str(), back.v1.final_name.as_str()), ("bb22", "shop-db-v2"));
         assert_eq!((back.v2.id.as_str(), back.v2.final_name.as_str()), ("aa11", "shop-db"));
         assert_eq!(back.v1.image, undone.v2.image);
         // And back once more.
         let serving = Container { id: "aa11".into(), name: "shop-db".into(), ..container() };
         let following = Container { id: "bb22".into(), name: "shop-db-v2".into(), ..container() };
-        let again = plan(&back, "01950000-0000-7000-8000-000000000000", &serving, &following);
+        let again = plan(&back, &serving, &following);
         assert_eq!((again.v1.id.as_str(), again.v1.final_name.as_str()), ("aa11", "shop-db-v1"));
         assert_eq!((again.v2.id.as_str(), again.v2.final_name.as_str()), ("bb22", "shop-db"));
     }

@@ -1,8 +1,8 @@
 //! `cutover`: from `ready` on.
 
 use super::find;
-use super::invocation::Invocation;
-use super::perform::{Performance, story};
+use super::invocation::{Invocation, refuse_outside_window};
+use super::perform::{Performance, phase};
 use super::run::SOMETHING_TO_DO;
 use crate::saga::Wish;
 use crate::standing::Phase;
@@ -17,7 +17,7 @@ pub(super) async fn cutover(typed: &Invocation) -> Result<u8, Trouble> {
     let _lock = typed.lock(&name).await?;
     let found = find::must_be_open(typed, &name)?;
     let standing = &found.standing;
-    match standing.phase(story(standing.order.kind)) {
+    match phase(standing) {
         Phase::Resting(at) if at == "ready" => {}
         _ if standing.passed || standing.attempts > 0 => {}
         phase => {
@@ -26,7 +26,7 @@ pub(super) async fn cutover(typed: &Invocation) -> Result<u8, Trouble> {
         }
     }
     if !standing.in_window() && !standing.passed {
-        typed.refuse_outside_window(&typed.over(standing.order.plan.clone())?)?;
+        refuse_outside_window(&typed.over(standing.order.plan.clone())?)?;
     }
     typed.confirm(&format!("Fence V1 and move the clients of {name} now?"))?;
     Performance::go_on(typed, found.files).await?.perform(typed, Wish::Switch).await

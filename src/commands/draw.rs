@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::invocation::Invocation;
+use crate::config::Limits;
 use crate::engine::{Check, ENGINES, Engine, Survey, SurveyRequest, Verdict};
 use crate::plan::{self, Drawing, Drawn, Names, Plan, Taken};
 use crate::runtime::{Container, Image, Runtime};
@@ -51,7 +52,16 @@ async fn look(
     let architecture = v1_image.as_ref().map(|image| plan::same_architecture(image, v2));
     refuse_first(architecture.as_slice())?;
     let access = typed.access()?;
-    let ask = SurveyRequest { v1, v2, access: &access, runtime: &**runtime, tell, allow: &typed.config.allow };
+    let limits = typed.config.limits.over(&Limits::default())?;
+    let ask = SurveyRequest {
+        v1,
+        v2,
+        access: &access,
+        runtime: &**runtime,
+        tell,
+        allow: &typed.config.allow,
+        limits: &limits,
+    };
     let mut survey = engine.survey(&ask).await?;
     survey.checks.splice(0..0, architecture);
     let names = Names::new(&uuid::Uuid::now_v7().to_string(), &v1.name, typed.config.v2.volume.as_deref());
@@ -143,5 +153,5 @@ pub(super) fn refuse(drawn: &Drawn) -> Result<(), Trouble> {
 
 /// A new run of a plan.
 pub(super) fn order(plan: Plan, until: crate::state::Until) -> Order {
-    Order { kind: Kind::Switchover, until, after: None, remove_data: false, plan }
+    Order { id: plan.run.clone(), kind: Kind::Switchover, until, after: None, remove_data: false, plan }
 }

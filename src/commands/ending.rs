@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::look::{Scene, SideNow};
-use crate::engine::Side;
 use crate::facts::Fact;
 use crate::saga::Outcome;
 use crate::standing::Standing;
@@ -83,9 +82,13 @@ impl Ending<'_> {
             Outcome::TurnedBack { to, because } => self.bad(because, &self.after_turning_back(*to)),
             Outcome::Stopped { beyond_return, trouble, .. } => {
                 let hint = if *beyond_return {
-                    format!("mend the cause, then `switchover resume --container {name}`: it goes forward, nothing is lost")
+                    format!(
+                        "mend the cause, then `switchover resume --container {name}`: it goes forward, nothing is lost"
+                    )
                 } else {
-                    format!("mend the cause, then `switchover resume --container {name}`, or `abort` to turn back all the way")
+                    format!(
+                        "mend the cause, then `switchover resume --container {name}`, or `abort` to turn back all the way"
+                    )
                 };
                 self.bad(trouble, &hint)
             }
@@ -96,7 +99,9 @@ impl Ending<'_> {
         let name = &self.standing.order.plan.name;
         let back = self.standing.order.kind == Kind::Switchback;
         let (to, from) = if back { ("V1", "V2") } else { ("V2", "V1") };
-        let retire = format!("switchover retire --container {name}       removes {from}'s container, when it is not needed any more");
+        let retire = format!(
+            "switchover retire --container {name}       removes {from}'s container, when it is not needed any more"
+        );
         let mut now = vec![retire];
         if self.way_back() {
             now.insert(0, format!("switchover switchback --container {name}   crosses back to {from}, which follows"));
@@ -112,8 +117,12 @@ impl Ending<'_> {
     fn after_turning_back(&self, to: Option<&str>) -> String {
         let name = &self.standing.order.plan.name;
         match to {
-            Some("ready") => format!("`switchover cutover --container {name}` tries again, `abort` turns back all the way"),
-            Some(_) => format!("`switchover resume --container {name}` goes on from the copy, `abort` turns back all the way"),
+            Some("ready") => {
+                format!("`switchover cutover --container {name}` tries again, `abort` turns back all the way")
+            }
+            Some(_) => {
+                format!("`switchover resume --container {name}` goes on from the copy, `abort` turns back all the way")
+            }
             None => "nothing of the run is left; it can be begun anew".to_owned(),
         }
     }
@@ -145,13 +154,11 @@ impl Ending<'_> {
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let mut facts = vec![
-            ("clients", clients(self.scene)),
-            ("V1", side(&self.scene.v1)),
-            ("V2", side(&self.scene.v2)),
-        ];
+        let mut facts =
+            vec![("clients", clients(self.scene)), ("V1", side(&self.scene.v1)), ("V2", side(&self.scene.v2))];
         if let Some(ms) = self.standing.cutover_ms() {
-            facts.push(("cutover", format!("{}, from the first session ended to the first write proven", text::ms(ms))));
+            facts
+                .push(("cutover", format!("{}, from the first session ended to the first write proven", text::ms(ms))));
         }
         if let Some(fact @ Fact::Verified { .. }) = self.standing.fact("verify") {
             facts.push(("compared", fact.to_string()));
@@ -237,9 +244,4 @@ pub(super) fn side(now: &SideNow) -> String {
 /// An error for programs.
 pub(super) fn error(trouble: &Trouble) -> Value {
     json!({ "what": trouble.what, "causes": trouble.causes(), "hints": text::hints(trouble) })
-}
-
-/// Which side of the person's is meant by a side of the plan.
-pub(super) fn theirs(side: Side, kind: Kind) -> Side {
-    if kind == Kind::Switchback { side.other() } else { side }
 }

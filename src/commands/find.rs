@@ -19,7 +19,9 @@ pub(super) async fn name(typed: &Invocation) -> Result<String, Trouble> {
         return match &known[..] {
             [only] => Ok(only.clone()),
             [] => Err(Trouble::usage("no switchover was ever begun here").hint("--container NAME says which database")),
-            many => Err(Trouble::usage("which database?").hint(format!("--container with one of: {}", many.join(", ")))),
+            many => {
+                Err(Trouble::usage("which database?").hint(format!("--container with one of: {}", many.join(", "))))
+            }
         };
     };
     if known.contains(said) {
@@ -35,8 +37,9 @@ pub(super) async fn name(typed: &Invocation) -> Result<String, Trouble> {
 /// The name of the database that shall be moved, which may be new to us.
 pub(super) async fn name_of_target(typed: &Invocation) -> Result<String, Trouble> {
     if typed.config.v1.container.is_none() {
-        return Err(Trouble::usage("which database?")
-            .hint("--container NAME, or v1.container in the file that -f names"));
+        return Err(
+            Trouble::usage("which database?").hint("--container NAME, or v1.container in the file that -f names")
+        );
     }
     name(typed).await
 }

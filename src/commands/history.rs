@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::find::{self, Found};
 use super::invocation::Invocation;
-use super::perform::story;
+use super::perform::phase;
 use crate::saga::journal::Closed;
 use crate::standing::Phase;
 use crate::tell::{Event, json, out, text};
@@ -46,7 +46,7 @@ fn result(found: &Found) -> Value {
 }
 
 fn outcome(found: &Found) -> &'static str {
-    match (found.standing.closed, found.standing.phase(story(found.standing.order.kind))) {
+    match (found.standing.closed, phase(&found.standing)) {
         (Some(Closed::Switched), _) => "switched",
         (Some(Closed::TurnedBack), _) => "turned-back",
         (None, Phase::Resting(_)) if found.standing.came_back.is_some() => "turned-back",

@@ -107,15 +107,6 @@ impl Invocation {
         Ok(plan)
     }
 
-    /// Outside the owner's window, and it does not open soon: exit code 5, before anything is touched.
-    pub(super) fn refuse_outside_window(&self, plan: &Plan) -> Result<(), Trouble> {
-        match gate::window(plan.window.as_ref(), Timestamp::now(), plan.limits.total.0)? {
-            Gate::Refuse(why) => Err(Trouble::not_ready(format!("outside the window: {why}"))
-                .hint("`switchover prepare` lets V2 follow until then; clients notice nothing of it")),
-            Gate::Go(_) | Gate::Wait(_) => Ok(()),
-        }
-    }
-
     /// Whether a question can be answered at all: asked before anything long is done.
     pub(super) fn ensure_can_confirm(&self) -> Result<(), Trouble> {
         if self.options.yes || (out::has_person() && !self.is_json()) {
@@ -158,7 +149,15 @@ impl Invocation {
     }
 }
 
+/// Outside the owner's window, and it does not open soon: exit code 5, before anything is touched.
+pub(super) fn refuse_outside_window(plan: &Plan) -> Result<(), Trouble> {
+    match gate::window(plan.window.as_ref(), Timestamp::now(), plan.limits.total.0)? {
+        Gate::Refuse(why) => Err(Trouble::not_ready(format!("outside the window: {why}"))
+            .hint("`switchover prepare` lets V2 follow until then; clients notice nothing of it")),
+        Gate::Go(_) | Gate::Wait(_) => Ok(()),
+    }
+}
+
 fn absolute(path: &Path) -> Result<PathBuf, Trouble> {
-    std::path::absolute(path)
-        .map_err(|e| Trouble::usage(format!("`{}` is no path", path.display())).because(e))
+    std::path::absolute(path).map_err(|e| Trouble::usage(format!("`{}` is no path", path.display())).because(e))
 }

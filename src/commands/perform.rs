@@ -9,9 +9,10 @@ use super::look::look;
 use crate::config::OnFailure;
 use crate::facts::Fact;
 use crate::guard::Guard as _;
+use crate::retire::RETIRE;
 use crate::runtime::Runtime;
 use crate::saga::{Interrupt, Journal, Line, Outcome, Wish, drive};
-use crate::standing::Standing;
+use crate::standing::{Phase, Standing};
 use crate::state::{Kind, Order, RunFiles, write_whole};
 use crate::switchover::{Run, SWITCHOVER};
 use crate::tell::{Teller, out};
@@ -23,6 +24,14 @@ pub(super) fn story(kind: Kind) -> &'static [Line<Run, Fact>] {
     match kind {
         Kind::Switchover | Kind::Retire => SWITCHOVER,
         Kind::Switchback => crate::switchback::story(),
+    }
+}
+
+/// Where a run of any kind stands.
+pub(super) fn phase(standing: &Standing) -> Phase {
+    match standing.order.kind {
+        Kind::Retire => standing.phase(RETIRE),
+        kind => standing.phase(story(kind)),
     }
 }
 
@@ -43,7 +52,7 @@ impl Performance {
         runtime: Rc<dyn Runtime>,
         tell: Teller,
     ) -> Result<Self, Trouble> {
-        let files = typed.state.run(&order.plan.name, &order.plan.run);
+        let files = typed.state.run(&order.plan.name, &order.id);
         let plan = serde_json::to_value(&order).map_err(|e| Trouble::bug("a plan does not become text").because(e))?;
         let journal = Journal::create(&files.journal(), plan)?;
         Ok(Performance { files, order, journal, runtime, tell })

@@ -55,8 +55,20 @@ pub(super) fn overview(draft: &Draft) -> String {
     let (plan, survey) = (&draft.drawn.plan, &draft.survey);
     let (v1, v2) = (&plan.v1, &plan.v2);
     let mut facts = vec![
-        ("V1", format!("{} ({}), {} {}; afterwards called {}", v1.container, v1.image, plan.engine, v1.version, v1.final_name)),
-        ("V2", format!("{} ({}), {} {}; afterwards called {}", v2.container, v2.image, plan.engine, v2.version, v2.final_name)),
+        (
+            "V1",
+            format!(
+                "{} ({}), {} {}; afterwards called {}",
+                v1.container, v1.image, plan.engine, v1.version, v1.final_name
+            ),
+        ),
+        (
+            "V2",
+            format!(
+                "{} ({}), {} {}; afterwards called {}",
+                v2.container, v2.image, plan.engine, v2.version, v2.final_name
+            ),
+        ),
         ("data", volumes(draft)),
         ("method", format!("{}, seeded by {}", plan.method, plan.seed)),
         ("forecast", forecast(draft)),

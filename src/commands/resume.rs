@@ -1,7 +1,7 @@
 //! `resume`: on from where a run was interrupted, as far as it was meant to go.
 
 use super::find;
-use super::invocation::Invocation;
+use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
 use super::retire;
 use super::run::SOMETHING_TO_DO;
@@ -23,7 +23,7 @@ pub(super) async fn resume(typed: &Invocation) -> Result<u8, Trouble> {
     }
     let wish = wish(&found.standing);
     if wish == Wish::Switch && !found.standing.in_window() && !found.standing.passed {
-        typed.refuse_outside_window(&typed.over(found.standing.order.plan.clone())?)?;
+        refuse_outside_window(&typed.over(found.standing.order.plan.clone())?)?;
     }
     typed.confirm(&format!("Go on with the run of {name}?"))?;
     Performance::go_on(typed, found.files).await?.perform(typed, wish).await

@@ -2,7 +2,7 @@
 
 use super::draw::{self, draft, nothing_changed};
 use super::find;
-use super::invocation::Invocation;
+use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
 use super::plan::overview;
 use crate::runtime::Image;
@@ -48,7 +48,7 @@ async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Troub
     }
     draw::refuse(&draft.drawn)?;
     if until == Until::End {
-        typed.refuse_outside_window(&draft.drawn.plan)?;
+        refuse_outside_window(&draft.drawn.plan)?;
     }
     let what = if until == Until::End { "Begin, up to the end?" } else { "Begin? Clients will notice nothing." };
     typed.confirm(what)?;
@@ -75,7 +75,7 @@ async fn go_on(typed: &Invocation, found: find::Found, until: Until) -> Result<u
     }
     let plan = typed.over(order.plan.clone())?;
     if until == Until::End && !found.standing.in_window() && !found.standing.passed {
-        typed.refuse_outside_window(&plan)?;
+        refuse_outside_window(&plan)?;
     }
     typed.confirm(&format!("A run of {name} is under way. Go on with it?"))?;
     Performance::go_on(typed, found.files).await?.perform(typed, wish(until)).await
@@ -113,7 +113,9 @@ async fn check(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
         return Ok(nothing_to_do(typed, &tell, &target));
     }
     let why = if open { "a run is under way" } else { "it runs another image" };
-    tell.result(serde_json::json!({ "name": name, "outcome": "something-to-do", "exit": SOMETHING_TO_DO, "because": why }));
+    tell.result(
+        serde_json::json!({ "name": name, "outcome": "something-to-do", "exit": SOMETHING_TO_DO, "because": why }),
+    );
     tell.flush();
     if !typed.is_json() {
         out::data(&format!("something to do for {name}: {why}\n"));

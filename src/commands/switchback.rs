@@ -1,7 +1,7 @@
 //! `switchback`: across once more, to the side that served before.
 
 use super::find::{self, Found};
-use super::invocation::Invocation;
+use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
 use super::run::SOMETHING_TO_DO;
 use crate::facts::Fact;
@@ -27,13 +27,18 @@ pub(super) async fn switchback(typed: &Invocation) -> Result<u8, Trouble> {
     ensure_way_back(&undone.standing)?;
     let runtime = typed.runtime().await?;
     let (serving, following) = sides(&*runtime, &undone.standing).await?;
-    let plan = plan(&undone.standing.order.plan, &uuid::Uuid::now_v7().to_string(), &serving, &following);
-    let plan = typed.over(plan)?;
-    typed.refuse_outside_window(&plan)?;
+    let plan = typed.over(plan(&undone.standing.order.plan, &serving, &following))?;
+    refuse_outside_window(&plan)?;
     typed.confirm(&format!("Move the clients of {name} back to {} now?", following.name))?;
-    let order =
-        Order { kind: Kind::Switchback, until: Until::End, after: Some(undone.files.run.clone()), remove_data: false, plan };
-    let files = typed.state.run(&order.plan.name, &order.plan.run);
+    let order = Order {
+        id: uuid::Uuid::now_v7().to_string(),
+        kind: Kind::Switchback,
+        until: Until::End,
+        after: Some(undone.files.run.clone()),
+        remove_data: false,
+        plan,
+    };
+    let files = typed.state.run(&name, &order.id);
     files.secrets().take_over(&undone.files.secrets())?;
     Performance::begin(typed, order, runtime, typed.teller(true))?.perform(typed, Wish::Switch).await
 }
