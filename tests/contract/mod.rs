@@ -550,6 +550,7 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         limits: Limits::default(),
         allow: Vec::new(),
         hold: None,
+        window: None,
         on_failure: OnFailure::Keep,
         verify: true,
         window: None,
