@@ -42,7 +42,6 @@ pub(super) struct Fixed {
     /// The server's main process as its container numbers it.
     pub(super) main_pid: String,
     pub(super) main_database: bool,
-    pub(super) encoding: String,
     pub(super) roles: Vec<String>,
 }
 
@@ -221,7 +220,6 @@ const FIXED: &str = "SELECT json_build_object(
   'plpgsql', EXISTS (SELECT 1 FROM pg_language WHERE lanname = 'plpgsql'),
   'main_pid', split_part(pg_read_file('postmaster.pid'), chr(10), 1),
   'main_database', EXISTS (SELECT 1 FROM pg_database WHERE datname = 'postgres' AND datallowconn),
-  'encoding', getdatabaseencoding(),
   'roles', (SELECT json_agg(rolname ORDER BY rolname) FROM pg_roles))";
 
 /// Text is ordered by the database's own collation (`oid` 100) or by one that is named. Up to 14 a database has no
