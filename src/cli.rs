@@ -4,9 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// For scenarios: where the tool shall die or freeze (`saga::crash`).
-pub const CRASH_AT: &str = "SWITCHOVER_CRASH_AT";
-
 /// Moves a live database to a new container by replication
 ///
 /// Starts V2 as a replica of V1, waits until it has caught up, promotes it, moves the clients, and keeps V1 as the way
@@ -59,6 +56,8 @@ pub enum Verb {
     Retire(Retire),
     /// Past runs: steps, times, how long the cutover took
     History,
+    /// Proof by trying: a compose topology, clients that write the whole time, faults, and a verdict
+    Scenario(crate::scenario::ScenarioArgs),
     /// Prints a completion script for a shell
     Completions(Completions),
     /// Prints this manual as a man page
@@ -162,6 +161,7 @@ pub struct Guard {
 /// The environment, read once and here.
 pub struct Environment {
     pub pgpassword: Option<String>,
+    /// For scenarios: where the tool shall die or freeze.
     pub crash_at: Option<String>,
     state_home: Option<PathBuf>,
     home: Option<PathBuf>,
@@ -173,7 +173,7 @@ impl Environment {
         let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         Environment {
             pgpassword: text("PGPASSWORD"),
-            crash_at: text(CRASH_AT),
+            crash_at: text(crate::saga::crash::VARIABLE),
             state_home: text("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
             home: text("HOME").map(PathBuf::from),
         }

@@ -4,12 +4,14 @@
 
 pub mod cli;
 pub mod clients;
+pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod facts;
 pub mod gate;
 pub mod guard;
 pub mod plan;
+pub mod retire;
 pub mod run;
 pub mod runtime;
 pub mod saga;
@@ -17,7 +19,9 @@ pub mod scenario;
 pub mod standing;
 pub mod state;
 pub mod storage;
+pub mod switchback;
 pub mod switchover;
+pub mod target;
 pub mod tell;
 pub mod trouble;
 pub mod verify;

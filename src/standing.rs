@@ -25,6 +25,8 @@ pub struct Standing {
     /// It stopped there half-way, and why.
     pub stopped: Option<(String, String)>,
     pub closed: Option<Closed>,
+    /// How many times the window was begun.
+    pub attempts: u32,
 }
 
 /// A step that was begun and not undone.
@@ -50,6 +52,19 @@ pub enum Phase {
     At(String),
 }
 
+impl Phase {
+    /// As a sentence.
+    pub fn said(&self) -> String {
+        match self {
+            Phase::Switched => "done".to_owned(),
+            Phase::Undone => "turned back, nothing of it is left".to_owned(),
+            Phase::Resting(at) => format!("at rest: {at}"),
+            Phase::Stopped(at) => format!("stopped half-way, at {at}"),
+            Phase::At(at) => format!("at {at}"),
+        }
+    }
+}
+
 impl Standing {
     pub fn of(records: &[Record<Fact>]) -> Result<Standing, Trouble> {
         let Some((Event::Opened { plan, .. }, first)) = records.first().map(|record| (&record.event, record)) else {
@@ -65,6 +80,7 @@ impl Standing {
             came_back: None,
             stopped: None,
             closed: None,
+            attempts: 0,
         };
         for record in records {
             standing.take(&record.event, record.at);
@@ -78,6 +94,7 @@ impl Standing {
             Event::Opened { .. } => {}
             Event::Begun { step } => {
                 (self.stopped, self.came_back) = (None, None);
+                self.attempts += u32::from(step == "hold");
                 self.steps.retain(|taken| taken.id != *step);
                 self.steps.push(Taken { id: step.clone(), began: at, done: None, failed: None });
             }
@@ -170,7 +187,7 @@ impl Standing {
         let plan = &self.order.plan;
         let side = |side: &crate::plan::SidePlan| json!({ "image": side.image, "version": side.version });
         let mut result = json!({
-            "run": plan.run,
+            "run": self.order.id,
             "name": plan.name,
             "kind": self.order.kind.name(),
             "engine": plan.engine,
@@ -261,10 +278,18 @@ mod tests {
     use super::*;
     use crate::plan::tests::any_plan;
     use crate::saga::journal::Then;
+    use crate::state::Until;
     use crate::switchover::SWITCHOVER;
 
     fn standing(events: Vec<Event<Fact>>) -> Standing {
-        let order = Order { kind: Kind::Switchover, after: None, remove_data: false, plan: any_plan() };
+        let order = Order {
+            id: "01".into(),
+            kind: Kind::Switchover,
+            until: Until::End,
+            after: None,
+            remove_data: false,
+            plan: any_plan(),
+        };
         let opened =
             Event::Opened { format: 1, switchover: "0.1.0".into(), plan: serde_json::to_value(order).unwrap() };
         let start: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();

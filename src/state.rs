@@ -23,7 +23,11 @@ pub use secrets::FileSecrets;
 /// What a journal is about: its first record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
+    /// This journal's own: that of the run whose objects it works with stands in the plan.
+    pub id: String,
     pub kind: Kind,
+    /// How far the person wanted to go who began it.
+    pub until: Until,
     /// The run that this one undoes or ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -32,6 +36,13 @@ pub struct Order {
     pub remove_data: bool,
     #[serde(flatten)]
     pub plan: Plan,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    Ready,
+    End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +76,24 @@ pub struct RunFiles {
     pub name: String,
     pub run: String,
     folder: PathBuf,
+}
+
+/// What kind of process works on a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody typed it.
+    Tool,
+    /// It finishes what a dead tool left: that does not take long.
+    Guard,
+}
+
+impl Who {
+    fn name(self) -> &'static str {
+        match self {
+            Who::Tool => "tool",
+            Who::Guard => "guard",
+        }
+    }
 }
 
 /// Held by the process that works on a database; gone with it.
@@ -109,7 +138,7 @@ impl State {
     }
 
     /// The right to work on a database. Another process has it: exit code 4.
-    pub fn lock(&self, name: &str) -> Result<NameLock, Trouble> {
+    pub fn lock(&self, name: &str, who: Who) -> Result<NameLock, Trouble> {
         let path = self.folder(name).join("lock");
         let open = || {
             DirBuilder::new().recursive(true).mode(0o700).create(self.folder(name))?;
@@ -122,7 +151,7 @@ impl State {
         })?;
         match file.try_lock() {
             Ok(()) => {
-                note_holder(&file).map_err(|e| unusable(&path, e))?;
+                note_holder(&file, who).map_err(|e| unusable(&path, e))?;
                 Ok(NameLock(file))
             }
             Err(TryLockError::WouldBlock) => Err(Trouble::busy(format!("another run of {name} is in progress"))
@@ -132,11 +161,12 @@ impl State {
     }
 
     /// The process that works on the database now. Only looks: taking the lock to ask would make others fail.
-    pub fn holder(&self, name: &str) -> Option<u32> {
+    pub fn holder(&self, name: &str) -> Option<(u32, Who)> {
         let text = std::fs::read_to_string(self.folder(name).join("lock")).ok()?;
-        let (pid, started) = text.trim().split_once(' ')?;
-        let pid = pid.parse().ok()?;
-        (started_at(pid)? == started).then_some(pid)
+        let mut words = text.split_whitespace();
+        let (pid, started, who) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
+        let who = if who == Who::Guard.name() { Who::Guard } else { Who::Tool };
+        (started_at(pid)? == started).then_some((pid, who))
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -192,10 +222,10 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Trouble> {
 }
 
 /// Whose lock it is, for `status`: the process and when it started, as numbers are used again.
-fn note_holder(mut file: &File) -> io::Result<()> {
+fn note_holder(mut file: &File, who: Who) -> io::Result<()> {
     let pid = std::process::id();
     file.set_len(0)?;
-    file.write_all(format!("{pid} {}\n", started_at(pid).unwrap_or_default()).as_bytes())
+    file.write_all(format!("{pid} {} {}\n", started_at(pid).unwrap_or_default(), who.name()).as_bytes())
 }
 
 /// When a process started, in ticks since the machine did.
@@ -277,13 +307,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = State::at(dir.path().join("deep/er"));
         assert_eq!(state.holder("db"), None);
-        let lock = state.lock("db").unwrap();
-        assert_eq!(state.holder("db"), Some(std::process::id()));
-        assert_eq!(state.lock("db").unwrap_err().kind.exit_code(), 4);
-        state.lock("other").unwrap();
+        let lock = state.lock("db", Who::Tool).unwrap();
+        assert_eq!(state.holder("db"), Some((std::process::id(), Who::Tool)));
+        assert_eq!(state.lock("db", Who::Tool).unwrap_err().kind.exit_code(), 4);
+        state.lock("other", Who::Tool).unwrap();
         drop(lock);
         assert_eq!(state.holder("db"), None);
-        state.lock("db").unwrap();
+        state.lock("db", Who::Tool).unwrap();
         assert_eq!(state.names().unwrap(), ["db", "other"]);
     }
 
@@ -292,7 +322,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = State::at(dir.path().to_owned());
         assert!(state.runs("db").unwrap().is_empty());
-        let order = Order { kind: Kind::Switchback, after: Some("0".into()), remove_data: false, plan: any_plan() };
+        let order = Order {
+            id: "01".into(),
+            kind: Kind::Switchback,
+            until: Until::End,
+            after: Some("0".into()),
+            remove_data: false,
+            plan: any_plan(),
+        };
         for run in ["02", "01"] {
             let plan = serde_json::to_value(&order).unwrap();
             Journal::<Fact>::create(&state.run("db", run).journal(), plan).unwrap();

@@ -13,7 +13,7 @@ use crate::engine::Side;
 use crate::facts::Fact;
 use crate::gate;
 pub use crate::run::Run;
-use crate::run::{drained, ensure_probes, private, refuse_what_changed, steadily_near, wait_while_held, window};
+use crate::run::{drained, ensure_probes, private, refuse_what_changed, steadily_near, wait_for_the_go, window};
 use crate::runtime::Recipe;
 use crate::saga::{Line, Undo};
 use crate::trouble::{Kind, Trouble};
@@ -148,7 +148,7 @@ async fn polish(x: &mut Run) -> Result<Fact, Trouble> {
 
 /// The owner said go, nothing that was checked has changed, and every connection the window needs is open.
 async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
-    wait_while_held(x).await?;
+    wait_for_the_go(x).await?;
     x.v2.ensure_following().await?;
     refuse_what_changed(x).await?;
     let limit = Limit { name: "limits.catch-up", value: x.plan.limits.catch_up.0 };

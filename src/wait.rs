@@ -71,6 +71,11 @@ pub async fn within<T>(
     }
 }
 
+/// Between two looks of somebody who watches.
+pub async fn a_moment(time: Duration) {
+    pause(time).await;
+}
+
 /// A moment on a clock that also counts the time the machine was suspended (`CLOCK_BOOTTIME`). It means the same to
 /// every process of this machine, until that is started anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -11,6 +11,14 @@ use crate::trouble::Trouble;
 pub mod network_alias;
 pub mod published_port;
 
+/// The ways of a plan.
+pub fn ways(
+    _plan: &std::rc::Rc<crate::plan::Plan>,
+    _runtime: &std::rc::Rc<dyn crate::runtime::Runtime>,
+) -> Vec<Box<dyn ClientsWay>> {
+    Vec::new()
+}
+
 #[async_trait(?Send)]
 pub trait ClientsWay {
     /// As in `network alias db on shop_default`.

@@ -94,6 +94,23 @@ impl SaidLimits {
         serde_json::from_value(said.into()).map_err(|e| Trouble::usage("--limit").because(e))
     }
 
+    /// What `other` says goes before what this says.
+    #[must_use]
+    pub fn and(&self, other: &SaidLimits) -> SaidLimits {
+        SaidLimits {
+            lag: other.lag.or(self.lag),
+            catch_up: other.catch_up.or(self.catch_up),
+            total: other.total.or(self.total),
+            transactions: other.transactions.or(self.transactions),
+            cutover: other.cutover.or(self.cutover),
+            statement: other.statement.or(self.statement),
+            v1_wal: other.v1_wal.or(self.v1_wal),
+            way_back: other.way_back.or(self.way_back),
+            seed_rate: other.seed_rate.or(self.seed_rate),
+            disk_reserve: other.disk_reserve.or(self.disk_reserve),
+        }
+    }
+
     /// `limits` with what was said in its place, refused where it makes no sense.
     pub fn over(&self, limits: &Limits) -> Result<Limits, Trouble> {
         let bug = |e: serde_json::Error| Trouble::bug("limits do not become limits").because(e);

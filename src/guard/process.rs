@@ -43,7 +43,7 @@ impl GuardProcess {
         let mut child = Command::new(std::env::current_exe()?)
             .args(&self.args)
             // What was meant to hit the tool is not meant for its guard.
-            .env_remove(crate::cli::CRASH_AT)
+            .env_remove(crate::saga::crash::VARIABLE)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -3,10 +3,12 @@
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_signal, setsid};
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
 
 use super::{ARMED, Brief, HEAD_START, STARTED, Word};
 use crate::trouble::Trouble;
@@ -24,7 +26,9 @@ pub enum Verdict {
 /// A tool that is watched.
 pub struct Watch {
     pub brief: Brief,
-    tool: AsyncFd<OwnedFd>,
+    tool: OwnedFd,
+    /// Told once, when the tool has ended.
+    gone: oneshot::Receiver<()>,
     words: Lines<BufReader<pipe::Receiver>>,
 }
 
@@ -39,9 +43,11 @@ impl Watch {
         let brief: Brief = serde_json::from_str(&first.unwrap_or_default())
             // The parser's own words could repeat a password.
             .map_err(|_| Trouble::usage("`guard` is started by the tool itself"))?;
-        let tool = watched(brief.tool).map_err(|e| Trouble::failed("cannot watch the tool").because(e))?;
+        let cannot = |e| Trouble::failed("cannot watch the tool").because(e);
+        let tool = watched(brief.tool).map_err(cannot)?;
+        let gone = end_of(tool.try_clone().map_err(cannot)?);
         answer(STARTED);
-        Ok(Watch { brief, tool, words })
+        Ok(Watch { brief, tool, gone, words })
     }
 
     /// Ends when it is the guard's turn, or nobody's. `line` asks whether the point of no return is behind the run:
@@ -62,8 +68,8 @@ impl Watch {
                     // It is about to be gone, or it makes no sense: either way its end is what counts.
                     None => listening = false,
                 },
-                gone = self.tool.readable() => {
-                    gone.map_err(|e| Trouble::failed("cannot watch the tool").because(e))?;
+                gone = &mut self.gone => {
+                    gone.map_err(|_| cannot_see())?;
                     return Ok(if cap.is_some() { Verdict::Gone } else { Verdict::Dismissed });
                 }
                 () = over(cap) => {
@@ -79,12 +85,12 @@ impl Watch {
     }
 
     /// Also ends a tool that is frozen. Nothing is touched before it is seen gone.
-    async fn kill(&self) -> Result<Verdict, Trouble> {
+    async fn kill(self) -> Result<Verdict, Trouble> {
         match pidfd_send_signal(&self.tool, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Ok(()) | Err(Errno::SRCH) => {}
             Err(e) => return Err(Trouble::failed("cannot end the tool; nothing was touched").because(e)),
         }
-        self.tool.readable().await.map_err(|e| Trouble::failed("cannot watch the tool").because(e))?;
+        self.gone.await.map_err(|_| cannot_see())?;
         Ok(Verdict::Gone)
     }
 }
@@ -96,14 +102,34 @@ fn answer(word: &str) {
     let _gone = writeln!(stdout, "{word}").and_then(|()| stdout.flush());
 }
 
+fn cannot_see() -> Trouble {
+    Trouble::failed("the tool's end cannot be seen; nothing was touched")
+}
+
 /// The tool is our parent: that it still is, after we have hold of it, shows that its number was not used again.
-fn watched(tool: i32) -> std::io::Result<AsyncFd<OwnedFd>> {
+fn watched(tool: i32) -> std::io::Result<OwnedFd> {
     let pid = Pid::from_raw(tool).ok_or_else(|| std::io::Error::other("no process"))?;
     let held = pidfd_open(pid, PidfdFlags::empty())?;
     if getppid() != Some(pid) {
         return Err(std::io::Error::other("it is gone already"));
     }
-    AsyncFd::with_interest(held, tokio::io::Interest::READABLE)
+    Ok(held)
+}
+
+/// Tells once the process has ended, all its threads. A thread of ours waits for it: it costs nothing until then.
+fn end_of(process: OwnedFd) -> oneshot::Receiver<()> {
+    let (told, gone) = oneshot::channel();
+    std::thread::spawn(move || {
+        loop {
+            match poll(&mut [PollFd::new(&process, PollFlags::IN)], None) {
+                Ok(_) => break told.send(()),
+                Err(Errno::INTR) => {}
+                // Dropping the sender says that it cannot be seen.
+                Err(_) => break Ok(()),
+            }
+        }
+    });
+    gone
 }
 
 async fn over(cap: Option<Deadline>) {

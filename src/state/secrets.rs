@@ -97,7 +97,7 @@ mod tests {
     fn secrets_are_made_once_kept_and_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::at(dir.path().to_owned());
-        let _lock = state.lock("db").unwrap();
+        let _lock = state.lock("db", crate::state::Who::Tool).unwrap();
         let files = state.run("db", "r1");
         let first = files.secrets().secret("replication").unwrap().expose_secret().to_owned();
         assert!(first.len() >= 32);

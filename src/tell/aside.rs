@@ -47,8 +47,20 @@ impl Printer for Aside {
         if self.events.as_ref().is_some_and(|events| events.send(event.clone()).is_ok()) {
             self.behind += 1;
         }
-        let end = Instant::now() + PATIENCE;
-        while !stuck && self.behind > 0 {
+        if !stuck {
+            self.catch_up(PATIENCE);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.catch_up(Duration::from_secs(1));
+    }
+}
+
+impl Aside {
+    fn catch_up(&mut self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while self.behind > 0 {
             match self.printed.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(()) => self.behind -= 1,
                 Err(_) => break,

@@ -67,6 +67,8 @@ pub use terminal::Terminal;
 /// Receives events in order. It must not block: it is called from inside the window too.
 pub trait Printer: Send {
     fn print(&mut self, event: &Event);
+    /// Returns when what was printed is out, or after a moment.
+    fn flush(&mut self) {}
 }
 
 /// Tells a switchback in the words of the person, for whom V1 and V2 have not changed.
@@ -86,6 +88,9 @@ impl Printer for Exchanged {
             Event::Result(_) => {}
         }
         self.0.print(&event);
+    }
+    fn flush(&mut self) {
+        self.0.flush();
     }
 }
 
@@ -168,6 +173,11 @@ impl Teller {
 
     pub fn result(&self, result: serde_json::Value) {
         self.with(|inner| inner.printer.print(&Event::Result(Box::new(result))));
+    }
+
+    /// Before something else writes to where the printer prints.
+    pub fn flush(&self) {
+        self.with(|inner| inner.printer.flush());
     }
 
     pub fn warnings(&self) -> Vec<String> {

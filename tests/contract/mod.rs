@@ -349,7 +349,10 @@ impl Corner {
         assert_eq!(tables, two.tables().await.unwrap());
         assert!(tables.len() >= 5, "{tables:?}");
         for table in tables {
-            let (a, b) = (one.fingerprint(&table.name, 100.0).await.unwrap(), two.fingerprint(&table.name, 100.0).await.unwrap());
+            let (a, b) = (
+                one.fingerprint(&table.name, 100.0).await.unwrap(),
+                two.fingerprint(&table.name, 100.0).await.unwrap(),
+            );
             println!("    {table:?}: {a:?}");
             assert_eq!(a, b, "{table:?}");
         }
