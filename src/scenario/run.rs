@@ -66,7 +66,10 @@ async fn set_stage(args: &RunArgs, scenario: &Scenario, dir: &Path, name: &str) 
         .map_err(|error| Trouble::usage(format!("cannot make {}", work.display())).because(error))?;
     let work = work.canonicalize().map_err(|e| Trouble::failed(format!("no {}", work.display())).because(e))?;
 
-    let mut vars = Vars(std::env::vars().collect());
+    // What is not text cannot be meant by a name in a file.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut vars = Vars(environment.collect());
     vars.set("PROJECT", project.as_str());
     vars.set("WORK", work.display().to_string());
     vars.set("PORT", free_port()?.to_string());
@@ -147,7 +150,7 @@ async fn take_down(args: &RunArgs, stage: &Stage, passed: bool) -> Result<(), Tr
         say(&format!("  kept: compose project {}, records in {}", stage.project, stage.work.display()));
         return Ok(());
     }
-    stage.strike().await.map_err(|error| {
+    stage.take_down().await.map_err(|error| {
         Trouble::failed(format!("not everything of {} could be removed", stage.project)).because(error)
     })?;
     if passed {
