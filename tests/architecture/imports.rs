@@ -85,7 +85,11 @@ pub(crate) fn undeclared(tree: &Tree) -> Vec<String> {
         code.iter().any(|(at, text)| at == folder && declares(text, name))
     };
     let root = |path: &str| matches!(path, "src/lib.rs" | "src/main.rs");
-    tree.0.iter().map(|file| file.path.clone()).filter(|path| !root(path) && !declared(path) && !elsewhere(path)).collect()
+    tree.0
+        .iter()
+        .map(|file| file.path.clone())
+        .filter(|path| !root(path) && !declared(path) && !elsewhere(path))
+        .collect()
 }
 
 fn declares(code: &str, name: &str) -> bool {
@@ -109,7 +113,10 @@ fn module_of(path: &str) -> Vec<String> {
 
 /// The row that a path falls under: the longest one.
 fn unit(path: &[String], table: &[Row]) -> Option<String> {
-    (1..=path.len().min(2)).rev().map(|n| path[..n].join("/")).find(|name| table.iter().any(|row| row.of.contains(name)))
+    (1..=path.len().min(2))
+        .rev()
+        .map(|n| path[..n].join("/"))
+        .find(|name| table.iter().any(|row| row.of.contains(name)))
 }
 
 /// From the root of the crate; `None` where it leads to the root itself.

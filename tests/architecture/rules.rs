@@ -160,17 +160,23 @@ fn an_empty_name_is_found() {
         ("src/b.rs", "struct VolumeManager;\n// struct Common;\nmod common {}\nstruct Uncommon;\nfn helper() {}"),
         ("src/runtime/docker/helper.rs", "struct Helper;"),
     ]);
-    assert_eq!(empty_names(&tree, &tree.shipped()), [
-        "src/utils.rs: its name says nothing",
-        "src/a/string_helpers.rs: its name says nothing",
-        "src/b.rs:1: `VolumeManager` says nothing",
-        "src/b.rs:3: `common` says nothing",
-    ]);
+    assert_eq!(
+        empty_names(&tree, &tree.shipped()),
+        [
+            "src/utils.rs: its name says nothing",
+            "src/a/string_helpers.rs: its name says nothing",
+            "src/b.rs:1: `VolumeManager` says nothing",
+            "src/b.rs:3: `common` says nothing",
+        ]
+    );
 }
 
 #[test]
 fn an_unwrap_outside_tests_is_found() {
-    let tree = Tree::of(&[("src/a.rs", "x.unwrap();\n// y.unwrap()\nx.unwrap_or(1);\n#[test]\n#[cfg(test)]\nfn t() { z.unwrap() }")]);
+    let tree = Tree::of(&[(
+        "src/a.rs",
+        "x.unwrap();\n// y.unwrap()\nx.unwrap_or(1);\n#[test]\n#[cfg(test)]\nfn t() { z.unwrap() }",
+    )]);
     assert_eq!(unwraps(&tree.shipped()), ["src/a.rs:1: .unwrap()"]);
 }
 
@@ -182,7 +188,10 @@ fn what_is_not_for_users_is_found() {
         ("docs/b.md", "from https://crates.io/"),
     ]);
     let found = not_for_users(&tree, &["/srv/me/"]);
-    assert_eq!(found, ["README.md:1: /work/", "docs/b.md:1: crates.io", "docs/a.md:1: design.md", "README.md:3: /srv/me/"]);
+    assert_eq!(
+        found,
+        ["README.md:1: /work/", "docs/b.md:1: crates.io", "docs/a.md:1: design.md", "README.md:3: /srv/me/"]
+    );
     let manual = doc_comments(&File { path: "src/cli.rs".into(), text: "//! a\nlet x = 1;\n    /// b".into() });
     assert_eq!(manual.text, "//! a\n\n    /// b");
 }

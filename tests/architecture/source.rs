@@ -237,7 +237,10 @@ fn only_code_is_left() {
 #[test]
 fn tests_are_left_out() {
     let tree = Tree::of(&[
-        ("src/a.rs", "fn a() {}\n#[cfg(test)]\nmod tests { fn t() { x.unwrap() } }\nfn b() {}\n#[cfg(test)]\nuse x::{y};\n"),
+        (
+            "src/a.rs",
+            "fn a() {}\n#[cfg(test)]\nmod tests { fn t() { x.unwrap() } }\nfn b() {}\n#[cfg(test)]\nuse x::{y};\n",
+        ),
         ("src/b/mod.rs", "#[cfg(test)]\npub(crate) mod fakes;\nmod real;\n"),
         ("src/b/fakes.rs", "bad"),
         ("src/b/fakes/more.rs", "bad"),
