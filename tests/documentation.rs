@@ -49,6 +49,40 @@ fn every_step_that_a_page_names_exists() {
 }
 
 #[test]
+fn every_record_of_the_journal_is_explained() {
+    let page = read("docs/journal.md");
+    let records = [("src/saga/journal.rs", "pub enum Event<"), ("src/facts.rs", "pub enum Fact ")];
+    let names: Vec<String> = records.iter().flat_map(|(file, head)| variants(&read(file), head)).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let missing = names.iter().filter(|name| !page.contains(&format!("\n| `{name}` |")));
+    assert_eq!(missing.collect::<Vec<_>>(), [""; 0], "not in docs/journal.md");
+}
+
+#[test]
+fn a_record_without_a_word_would_be_noticed() {
+    let source = "/// X\npub enum Event<F> {\n    /// Y\n    Opened { format: u32 },\n    PassedIt,\n    Done {\n        a: u8,\n    },\n}\nenum B { C }";
+    assert_eq!(variants(source, "pub enum Event<"), ["opened", "passed-it", "done"]);
+}
+
+/// The variants of an enum as they are written, from lines of its body that begin with a capital.
+fn variants(source: &str, head: &str) -> Vec<String> {
+    let body = source.lines().skip_while(|line| !line.starts_with(head)).skip(1).take_while(|line| *line != "}");
+    let named = body.filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with(char::is_uppercase));
+    named.map(|line| kebab(line.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default())).collect()
+}
+
+fn kebab(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !text.is_empty() {
+            text.push('-');
+        }
+        text.extend(c.to_lowercase());
+    }
+    text
+}
+
+#[test]
 fn a_stale_page_would_be_noticed() {
     let source = read("src/switchover.rs");
     let page = |source: &str| self::page(SWITCHOVER, source);
