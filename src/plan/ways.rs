@@ -175,7 +175,7 @@ mod tests {
         Attachment { network: network.into(), aliases, ..Default::default() }
     }
     fn port(ephemeral: bool) -> Port {
-        Port { container: "5432/tcp".into(), host_ip: "127.0.0.1".into(), host_port: 5432, ephemeral }
+        Port { container: "5432/tcp".into(), host_ip: "127.0.0.1".into(), host_port: 5432, ephemeral, bound: true }
     }
     fn v1(networks: &[Attachment], ports: &[Port]) -> Container {
         Container { networks: networks.to_vec(), ports: ports.to_vec(), ..container() }

@@ -11,14 +11,16 @@ pub(super) async fn ensure_clean(place: &Place, keep_following: bool) -> Result<
     let session = connect::either(place, Timeouts::short(plan.limits.statement.0)).await?;
     let mut gone = vec![names::admin(plan), names::probe(plan)];
     let mut secrets = vec![names::ADMIN_SECRET, names::PROBE_SECRET];
-    if !keep_following {
+    if keep_following {
+        rewrite(place, "pg_hba.conf", |text| access::with_followers_rules(text, plan)).await?;
+    } else {
         prepare::ensure_no_slot(&session, place, &names::slot(plan)).await?;
         rewrite(place, "pg_hba.conf", |text| access::without_our_rules(text, plan)).await?;
         rewrite(place, "postgresql.auto.conf", |text| auto_conf::without_ours(text, plan)).await?;
-        prepare::reload(&session, place).await?;
         gone.push(names::replication(plan));
         secrets.push(names::REPLICATION_SECRET);
     }
+    prepare::reload(&session, place).await?;
     files::remove(place, &[files::OURS, files::OF_THE_WINDOW].concat()).await?;
     roles::ensure_none(&session, &gone).await?;
     secrets.into_iter().try_for_each(|secret| place.secrets.forget(secret))

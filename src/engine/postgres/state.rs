@@ -1,12 +1,16 @@
 //! What `status` shows of one side. A server that is down, or that does not let us in, is no error here.
 
+use std::time::Duration;
+
 use super::access::{self, Fence};
 use super::names::{self, literal};
 use super::session::{Session, Timeouts};
-use super::{connect, files};
+use super::{connect, door, files};
 use crate::engine::{Place, ServerState};
 use crate::runtime::State;
 use crate::trouble::Trouble;
+
+const QUICK: Duration = Duration::from_secs(2);
 
 pub(super) async fn state(place: &Place) -> ServerState {
     match look(place).await {
@@ -27,30 +31,31 @@ async fn look(place: &Place) -> Result<ServerState, Trouble> {
             note,
         });
     }
-    let rules = files::text(place, "pg_hba.conf").await?;
-    let admitted = access::fence_of(&rules, &place.plan) == Fence::None
-        && !rules.starts_with(access::closed(&place.plan).lines().next().unwrap_or_default());
-    let timeouts = Timeouts::short(place.plan.limits.statement.0);
-    let session = match connect::either(place, timeouts).await {
-        Ok(session) => session,
+    let admitted = admitted(place).await;
+    match connect::either(place, Timeouts::short(QUICK)).await {
+        Ok(session) => said(&session, place, admitted).await,
         // Shut, and our role is gone with the run: the other side knows whether it follows.
         Err(trouble) => {
             let following = seen_by_other(place).await;
-            let writable = (following == Some(true)).then_some(false);
+            let writable = (following == Some(true) || admitted == Some(false)).then_some(false);
             let note = following.is_none().then(|| trouble.one_line());
-            return Ok(ServerState {
-                writable,
-                clients_admitted: Some(admitted),
-                following,
-                note,
-                ..Default::default()
-            });
+            Ok(ServerState { writable, clients_admitted: admitted, following, note, ..ServerState::default() })
         }
-    };
-    said(&session, place, admitted).await
+    }
 }
 
-async fn said(session: &Session, place: &Place, admitted: bool) -> Result<ServerState, Trouble> {
+/// By the rules in force where we can knock, else by those on disk.
+async fn admitted(place: &Place) -> Option<bool> {
+    if let Ok(answer) = door::knock(place).await {
+        return Some(answer == door::Answer::Open);
+    }
+    let rules = files::text(place, "pg_hba.conf").await.ok()?;
+    let closed = access::closed(&place.plan);
+    let mark = closed.lines().next().unwrap_or_default();
+    Some(access::fence_of(&rules, &place.plan) == Fence::None && !rules.starts_with(mark))
+}
+
+async fn said(session: &Session, place: &Place, admitted: Option<bool>) -> Result<ServerState, Trouble> {
     let sql = format!(
         "SELECT pg_is_in_recovery() || ' ' || EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming') \
          || ' ' || (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend' \
@@ -60,8 +65,8 @@ async fn said(session: &Session, place: &Place, admitted: bool) -> Result<Server
     let said = session.text(&sql).await?.unwrap_or_default();
     match said.split(' ').collect::<Vec<_>>()[..] {
         [recovery, streaming, clients] => Ok(ServerState {
-            writable: Some(recovery == "false"),
-            clients_admitted: Some(admitted),
+            writable: admitted.map(|admitted| admitted && recovery == "false"),
+            clients_admitted: admitted,
             following: Some(recovery == "true" && streaming == "true"),
             clients_connected: clients.parse().ok(),
             note: None,
@@ -72,7 +77,7 @@ async fn said(session: &Session, place: &Place, admitted: bool) -> Result<Server
 
 async fn seen_by_other(place: &Place) -> Option<bool> {
     let other = Place { side: place.side.other(), ..place.clone() };
-    let session = connect::either(&other, Timeouts::short(place.plan.limits.statement.0)).await.ok()?;
+    let session = connect::either(&other, Timeouts::short(QUICK)).await.ok()?;
     let sql = format!(
         "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = {}",
         literal(&names::slot(&place.plan))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::auto_conf;
 use super::before::Before;
 use super::checks::{self, Found};
 use super::connect::{DATABASE, Inside};
@@ -10,7 +11,6 @@ use super::machine::{self, Machine};
 use super::names::literal;
 use super::said::{self, Fixed, Moving};
 use super::session::{Session, Timeouts, Turned, turned};
-use super::{auto_conf, checks::mount_of};
 use crate::config::quantity::Bytes;
 use crate::engine::{Access, Side, Survey, SurveyRequest};
 use crate::runtime::{Call, Container, Runtime};
@@ -67,7 +67,7 @@ fn written_down(found: &Found<'_>, before: &Before) -> Result<Survey, Trouble> {
         v2_version: found.v2.version.clone(),
         method: "physical".into(),
         seed: "copy".into(),
-        more_data: more_data(found.container, &data, &v2_data, before),
+        more_data: before.tablespaces.iter().chain(&before.wal_directory).cloned().collect(),
         v1_data: data,
         v2_data,
         bytes: found.bytes(),
@@ -102,21 +102,6 @@ fn v2_data(found: &Found<'_>, data: &str) -> String {
         (Some(v1), Some(v2)) if v1.trim_end_matches('/') == data.trim_end_matches('/') => v2,
         _ => data.to_owned(),
     }
-}
-
-/// What must be a volume of its own on V2: whole mounts where there are some, so that V2 never shares one with V1.
-fn more_data(container: &Container, data: &str, v2_data: &str, before: &Before) -> Vec<String> {
-    let home = mount_of(container, data).map(|mount| mount.destination.clone());
-    let mut places: Vec<String> = before
-        .tablespaces
-        .iter()
-        .chain(&before.wal_directory)
-        .map(|path| mount_of(container, path).map_or_else(|| path.clone(), |mount| mount.destination.clone()))
-        .filter(|place| Some(place) != home.as_ref() && place != v2_data)
-        .collect();
-    places.sort();
-    places.dedup();
-    places
 }
 
 /// Local access to V1.

@@ -78,31 +78,33 @@ async fn until_readable(place: &Place) -> Result<Session, Trouble> {
 /// V1 follows V2, or `Err` says why it cannot, and it is stopped.
 pub(super) async fn ensure_way_back(place: &Place) -> Result<Result<String, String>, Trouble> {
     let found = connect::found(place).await?;
-    match follow_v2(place).await {
+    let v2 = Place { side: Side::V2, ..place.clone() };
+    let leader = connect::either(&v2, Timeouts::short(place.plan.limits.statement.0)).await?;
+    match follow_v2(place, &leader).await {
         Ok(how) => Ok(Ok(how)),
         Err(trouble) => {
             if !found.auto_remove {
                 place.runtime.ensure_restart_policy(&found.id, "no").await?;
                 place.runtime.ensure_stopped(&found.id, "SIGINT", STOP_WITHIN).await?;
             }
+            // Without a follower it would only fill V2's disk.
+            prepare::ensure_no_slot(&leader, place, &names::slot(&place.plan)).await?;
             Ok(Err(trouble.one_line()))
         }
     }
 }
 
-async fn follow_v2(place: &Place) -> Result<String, Trouble> {
-    let v2 = Place { side: Side::V2, ..place.clone() };
-    let leader = connect::admin(&v2, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
-    prepare::ensure_slot(&leader, &names::slot(&place.plan)).await?;
+async fn follow_v2(place: &Place, leader: &Session) -> Result<String, Trouble> {
+    prepare::ensure_slot(leader, &names::slot(&place.plan)).await?;
     let v1 = ensure_still(place).await?;
     if let standby::Follows::Yes(lsn) = standby::follows(&v1).await? {
         return Ok(format!("V1 follows V2, at {lsn}"));
     }
-    let (end, fork) = (end_of(&v1).await?, fork_of(&leader).await?);
+    let (end, fork) = (end_of(&v1).await?, fork_of(leader).await?);
     let past = format!("SELECT '{end}'::pg_lsn > '{fork}'::pg_lsn");
     if v1.text(&past).await?.as_deref() == Some("t") {
         drop(v1);
-        return rewound(place, &leader, &end, &fork).await;
+        return rewound(place, leader, &end, &fork).await;
     }
     point_at_v2(place).await?;
     prepare::reload(&v1, place).await?;

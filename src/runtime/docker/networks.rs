@@ -17,7 +17,8 @@ impl Docker {
     }
 
     async fn inspect_network(&self, name: &str) -> Result<Option<NetworkInspect>, Trouble> {
-        if name.is_empty() {
+        // A name with a slash never comes back from the engine's router.
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
             return Ok(None);
         }
         match self.engine.api.inspect_network(&in_path(name), None::<InspectNetworkOptions>).await {
@@ -157,7 +158,7 @@ fn network(found: NetworkInspect) -> Network {
 }
 
 /// Networks may be called almost anything; a name must stay one part of a request's path.
-pub(super) fn in_path(name: &str) -> String {
+fn in_path(name: &str) -> String {
     let mut path = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
