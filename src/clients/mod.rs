@@ -29,11 +29,8 @@ pub fn from_plan(way: &WayPlan, plan: Rc<Plan>, runtime: Rc<dyn Runtime>, tell: 
 }
 
 /// The ways of a plan.
-pub fn ways(
-    _plan: &std::rc::Rc<crate::plan::Plan>,
-    _runtime: &std::rc::Rc<dyn crate::runtime::Runtime>,
-) -> Vec<Box<dyn ClientsWay>> {
-    Vec::new()
+pub fn ways(plan: &Rc<Plan>, runtime: &Rc<dyn Runtime>, tell: &Teller) -> Vec<Box<dyn ClientsWay>> {
+    plan.ways.iter().map(|way| from_plan(way, Rc::clone(plan), Rc::clone(runtime), tell.clone())).collect()
 }
 
 #[async_trait(?Send)]

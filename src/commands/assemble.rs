@@ -35,7 +35,8 @@ pub(super) fn assemble(plan: Plan, files: &RunFiles, parts: Parts) -> Result<Run
         engine.server(Place { side, plan, runtime, secrets, access: access.clone(), tell: tell.clone() })
     };
     let (v1, v2) = (server(Side::V1), server(Side::V2));
-    let ways = clients::ways(&plan, &runtime);
+    runtime.adopt(&plan.run);
+    let ways = clients::ways(&plan, &runtime, &tell);
     Ok(Run {
         plan,
         facts: Facts::default(),
