@@ -145,6 +145,9 @@ impl Runtime for FakeRuntime {
         }
         once(&self.0, "remove the volume", |s| s.things.volume = false).await
     }
+    async fn ensure_volume_retired(&self, _: &str) -> Result<(), Trouble> {
+        Err(Trouble::bug("a run retires no volume"))
+    }
     async fn ensure_created(&self, recipe: &Recipe) -> Result<Container, Trouble> {
         if !self.0.change(|s| s.things.volume && s.things.private_network) {
             return Err(Trouble::failed("no volume or network to make V2 with"));

@@ -142,6 +142,7 @@ fn plan() -> Plan {
         limits: Limits::default(),
         allow: Vec::new(),
         hold: None,
+        window: None,
         on_failure: OnFailure::Keep,
         verify: true,
         window: None,
