@@ -13,9 +13,10 @@ pub struct Matrix {
     pub life: Life,
     pub knobs: Knobs,
     pub kinds: Vec<Kind>,
-    /// 1: everything with everything. More: of what follows a first fault, only every so-many-th, beginning elsewhere
-    /// each time.
+    /// Of what follows a first fault only every so-many-th instant, beginning elsewhere each time.
     pub stride: u32,
+    /// Every kind of fault and world where one of them would do.
+    pub thorough: bool,
     pub guard: Guarding,
 }
 
@@ -107,7 +108,7 @@ fn left_alone(state: &State) {
 
 impl Matrix {
     pub fn of(life: Life, stride: u32) -> Self {
-        Matrix { life, knobs: Knobs::default(), kinds: KINDS.to_vec(), stride, guard: Guarding::Whole }
+        Matrix { life, knobs: Knobs::default(), kinds: KINDS.to_vec(), stride, thorough: false, guard: Guarding::Whole }
     }
 
     fn fresh(&self, kind: Kind) -> State {
@@ -119,6 +120,11 @@ impl Matrix {
         let (state, end) = self.life.live(self.fresh(kind), vec![], Wish::Prepare);
         assert!(matches!(end, End::Ended(Outcome::Rested { at: "ready" })), "prepared, it ends so: {end:?}");
         state
+    }
+
+    /// From nothing, or, where the window alone differs from the first world, from `ready`.
+    fn start(&self, kind: Kind) -> State {
+        if self.thorough || kind == self.kinds[0] { self.fresh(kind) } else { self.ready(kind) }
     }
 
     /// How many instants a process has that nothing happens to.
@@ -134,7 +140,7 @@ impl Matrix {
     /// All of a list, or one of it: which, depends on what happened before.
     fn any<'a, T>(&self, list: &'a [T], before: u32) -> &'a [T] {
         let at = before as usize % list.len();
-        if self.stride == 1 { list } else { &list[at..=at] }
+        if self.thorough { list } else { &list[at..=at] }
     }
 
     /// What any end means, whatever led to it. True where the run is over.
@@ -165,27 +171,39 @@ impl Matrix {
         }
     }
 
-    fn holds(&self, state: State, end: &End) {
-        if !Self::is_over(&state, end) {
-            self.finishes(state);
-        }
+    fn holds(&self, state: State, end: &End) -> State {
+        if Self::is_over(&state, end) { state } else { self.finishes(state) }
     }
 
     /// Resumed by a person, with nothing more going wrong, a run comes to its end; at the second time where the first
     /// resumed process has a way back to finish.
-    fn finishes(&self, state: State) {
+    fn finishes(&self, state: State) -> State {
         let retreats = state.journal.retreats();
         let (state, first) = self.life.live(state, vec![], Wish::Switch);
         match first {
-            End::Ended(Outcome::Switched) => return switched(state),
-            End::Ended(Outcome::TurnedBack { to: None, .. }) => return nothing_is_left(state),
+            End::Ended(Outcome::Switched) => {
+                switched(state.clone());
+                return state;
+            }
+            End::Ended(Outcome::TurnedBack { to: None, .. }) => {
+                nothing_is_left(state.clone());
+                return state;
+            }
             End::Ended(Outcome::TurnedBack { to: Some("ready"), .. }) if retreats => rests_at_ready(state.clone()),
             End::Ended(Outcome::TurnedBack { .. }) if retreats => {}
             other => panic!("resumed, it ends so: {other:?} {state}"),
         }
         let (state, second) = self.life.live(state, vec![], Wish::Switch);
         assert!(matches!(second, End::Ended(Outcome::Switched)), "resumed twice, it ends so: {second:?} {state}");
-        switched(state);
+        switched(state.clone());
+        state
+    }
+
+    /// The journal of a run that is over, read once more, says that there is nothing left to do.
+    fn stays_finished(&self, state: State) {
+        let (state, again) = self.life.live(state, vec![], Wish::Switch);
+        let over = matches!(again, End::Ended(Outcome::Switched | Outcome::TurnedBack { to: None, .. }));
+        assert!(over && state.clock < 4, "resumed when it was done, it ends so: {again:?} {state}");
     }
 
     /// The guard finds the tool dead and does what it is for; it may be killed as well.
@@ -220,7 +238,9 @@ impl Matrix {
         let (state, end) = self.life.live(state, vec![], Wish::TurnBack);
         match end {
             End::Ended(Outcome::TurnedBack { to: None, .. }) if !passed => nothing_is_left(state),
-            End::Ended(Outcome::Stopped { beyond_return: true, .. }) if passed => self.finishes(state),
+            End::Ended(Outcome::Stopped { beyond_return: true, .. }) if passed => {
+                self.finishes(state);
+            }
             other => panic!("turned back, it ends so: {other:?} {state}"),
         }
     }
@@ -251,12 +271,13 @@ impl Matrix {
     /// Killed at every instant of the whole story: then left alone, resumed, turned back, or rescued by the guard.
     pub fn killed_once(&self) {
         for kind in &self.kinds {
-            let start = self.fresh(*kind);
+            let start = self.start(*kind);
             for at in 1..=self.length(&start, Wish::Switch) {
                 let (state, end) = self.life.live(start.clone(), vec![(at, Fault::Kill)], Wish::Switch);
                 assert!(matches!(end, End::Killed));
                 left_alone(&state);
-                self.finishes(state.clone());
+                let finished = self.finishes(state.clone());
+                self.stays_finished(finished);
                 self.turned_back(state.clone());
                 if state.guard.armed {
                     self.rescued(state, vec![]);
@@ -316,7 +337,7 @@ impl Matrix {
     /// One fault at every instant, in the story and in what is done after a kill: the ways back and the undos.
     pub fn disturbed(&self, faults: &[Fault]) {
         for kind in &self.kinds {
-            for (start, wish) in [(self.fresh(*kind), Wish::Switch), (self.ready(*kind), Wish::TurnBack)] {
+            for (start, wish) in [(self.start(*kind), Wish::Switch), (self.ready(*kind), Wish::TurnBack)] {
                 for at in 1..=self.length(&start, wish) {
                     for fault in faults {
                         let (state, end) = self.life.live(start.clone(), vec![(at, *fault)], wish);
@@ -403,19 +424,23 @@ impl Matrix {
         }
     }
 
-    /// A record is cut off at any byte, as by a kill in the middle of writing it.
+    /// A record is cut off at some byte, that of the line at any, as by a kill in the middle of writing it.
     pub fn torn(&self) {
         for kind in &self.kinds {
-            let start = self.fresh(*kind);
+            let start = self.start(*kind);
             let (whole, _) = self.life.live(start.clone(), vec![], Wish::Switch);
             let writes = whole.trace.iter().zip(1..).filter(|(what, _)| **what == "journal: before a record");
-            for (_, at) in writes {
-                for bytes in self.some(250, at).chain([0, 1]) {
+            let records = whole.journal.events();
+            let before = records.len() - writes.clone().count();
+            for ((_, at), record) in writes.zip(&records[before..]) {
+                let every = record.starts_with("passed");
+                for bytes in (0..250).filter(|n| every || *n < 2 || (n + at) % self.stride == 0) {
                     let torn = Fault::Torn(u16::try_from(bytes).unwrap_or(u16::MAX));
                     let (state, end) = self.life.live(start.clone(), vec![(at, torn)], Wish::Switch);
                     assert!(matches!(end, End::Killed));
                     left_alone(&state);
-                    self.holds(state, &end);
+                    let state = self.finishes(state);
+                    self.stays_finished(state);
                 }
             }
         }

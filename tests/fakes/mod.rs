@@ -9,7 +9,7 @@
 //! * [`process`] — a process of the tool from start to end or death
 //! * [`matrix`] — what goes wrong where, and what must be true afterwards
 
-#![allow(unreachable_pub, reason = "a module of test crates")]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::struct_excessive_bools, reason = "for tests alone")]
 
 pub mod around;
 pub mod clients;
@@ -21,4 +21,4 @@ pub mod server;
 pub mod world;
 
 pub use process::{End, Life};
-pub use world::{Fault, Faults, Kind, Knobs, State, World};
+pub use world::{Fault, Faults, Kind, Knobs, State};

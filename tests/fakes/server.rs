@@ -506,9 +506,11 @@ impl Window for FakeWindow {
     }
 
     async fn fence_in_force(&self) -> Result<(), Trouble> {
-        self.once("see the fence in force", |s| match s.sides[0].admits() {
-            true => Err("V1 still lets new sessions in"),
-            false => Ok(()),
+        self.once("see the fence in force", |s| {
+            if s.sides[0].admits() {
+                return Err("V1 still lets new sessions in");
+            }
+            Ok(())
         })
         .await
     }
