@@ -14,7 +14,7 @@ use crate::engine::Side;
 use crate::facts::Fact;
 use crate::gate;
 pub use crate::run::Run;
-use crate::run::{drained, ensure_probes, private, refuse_what_changed, steadily_near, wait_while_held, window};
+use crate::run::{drained, ensure_probes, private, refuse_what_changed, steadily_near, wait_for_the_go, window};
 use crate::runtime::Recipe;
 use crate::saga::{Line, Undo};
 use crate::trouble::{Kind, Trouble};
@@ -45,7 +45,7 @@ pub const SWITCHOVER: &[Line<Run, Fact>] = &[
     Line::Resting("ready"),
     Line::step("ready",      "Wait for the go; look at everything once more", act!(ready),        Undo::Nothing),
     Line::Window,
-    Line::step("hold",       "Arm switch and guard; let new clients wait",    act!(hold),         by!(let_go)),
+    Line::step("hold",       "Arm switch and guard; let new clients wait",    act!(hold),         by!(give_v1_back)),
     Line::step("fence",      "Fence V1: no write can reach it",               act!(fence),        by!(give_v1_back)),
     Line::step("drain",      "Wait until V2 has V1's last write",             act!(drain),        Undo::Nothing),
     Line::step("promote",    "Promote V2, still closed",                      act!(promote),      by!(demote_v2)),
@@ -149,7 +149,7 @@ async fn polish(x: &mut Run) -> Result<Fact, Trouble> {
 
 /// The owner said go, nothing that was checked has changed, and every connection the window needs is open.
 async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
-    wait_while_held(x).await?;
+    wait_for_the_go(x).await?;
     x.v2.ensure_following().await?;
     refuse_what_changed(x).await?;
     let limit = Limit { name: "limits.catch-up", value: x.plan.limits.catch_up.0 };
@@ -157,6 +157,7 @@ async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
     x.v1.ensure_connected().await?;
     x.v2.ensure_connected().await?;
     ensure_probes(x).await?;
+    x.guard.ensure_started().await?;
     Ok(Fact::Ready { attempt: x.attempt + 1 })
 }
 
@@ -242,19 +243,15 @@ async fn give_v1_back(x: &mut Run) -> Result<(), Trouble> {
     try_join_all(x.ways.iter().map(|way| way.ensure_stood_down())).await?;
     try_join_all(x.ways.iter().map(|way| way.ensure_released())).await?;
     x.given_back = true;
-    Ok(())
+    // Nothing is shut any more: what is left of the way back is V2's, and can wait for a person.
+    x.deadline = None;
+    x.guard.ensure_dismissed().await
 }
 
 /// V1 first, as V2 is closed either way; then V2 follows again.
 async fn demote_v2(x: &mut Run) -> Result<(), Trouble> {
     give_v1_back(x).await?;
     x.v2.ensure_demoted().await
-}
-
-async fn let_go(x: &mut Run) -> Result<(), Trouble> {
-    give_v1_back(x).await?;
-    x.deadline = None;
-    x.guard.ensure_dismissed().await
 }
 
 // ── Beyond the line: V2 has everything and V1 is shut for good; we only go forward ──────────────────────────────
@@ -264,13 +261,17 @@ async fn open(x: &mut Run) -> Result<Fact, Trouble> {
     x.v2.ensure_promoted().await?;
     x.v2.ensure_open().await?;
     match &x.window {
-        Some(window) => window.let_listener_go().await?,
+        Some(window) => {
+            window.let_listener_go().await?;
+            // While its session lives: a published port takes V1 off the private network.
+            window.end_switch().await?;
+        }
         None => x.v1.ensure_listener_let_go().await?,
     }
     Ok(Fact::sentence("V2 accepts clients"))
 }
 
-/// Every way points at V2, none at V1, and V2 bears V1's name.
+/// Every way points at V2, and V2 bears V1's name. V1, shut, may stand beside it until clients have found V2.
 async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
     try_join_all(x.ways.iter().map(|way| way.ensure_pointing_at(Side::V2))).await?;
     let (v1, v2) = (&x.plan.v1, &x.plan.v2);
@@ -279,7 +280,7 @@ async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::sentence(format!("clients reach V2, which is now called {}", v2.final_name)))
 }
 
-/// A write through the clients' own address succeeded.
+/// A write through the clients' own address succeeded, and V1 stands nowhere any more where clients look.
 async fn release(x: &mut Run) -> Result<Fact, Trouble> {
     try_join_all(x.ways.iter().map(|way| way.ensure_released())).await?;
     ensure_probes(x).await?;
@@ -288,10 +289,8 @@ async fn release(x: &mut Run) -> Result<Fact, Trouble> {
         wait::within(limit, "a write through the clients' address", probe.write()).await?;
     }
     let cutover_ms = x.fence_began.map(|began| u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-    if let Some(window) = &x.window {
-        window.end_switch().await?;
-    }
     x.guard.ensure_dismissed().await?;
+    try_join_all(x.ways.iter().map(|way| way.ensure_withdrawn(Side::V1))).await?;
     Ok(Fact::Released { cutover_ms })
 }
 
@@ -310,6 +309,8 @@ async fn settle(x: &mut Run) -> Result<Fact, Trouble> {
         probe.end().await?;
     }
     x.runtime.ensure_restart_policy(&x.plan.v1.id, "no").await?;
+    // Of a V1 that serves again after a switchback it was taken away.
+    x.runtime.ensure_restart_policy(&x.plan.v2.final_name, &x.plan.v1_restart_policy).await?;
     let way_back = x.v1.ensure_way_back().await?;
     x.v2.ensure_clean(way_back.is_ok()).await?;
     x.runtime.ensure_no_helpers(&x.plan.run).await?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Limits;
 use crate::plan::Plan;
 use crate::runtime::{Container, Image, Runtime};
 use crate::tell::Teller;
@@ -20,6 +21,9 @@ pub mod postgres;
 
 /// Every engine we know. A new one is a folder and a line here.
 pub const ENGINES: &[&dyn Engine] = &[&postgres::Postgres];
+
+/// Where their servers put local sockets: who shares such a folder with V1 does not come over a network.
+pub const SOCKET_FOLDERS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/var/run/mysqld", "/run/mysqld"];
 
 #[async_trait(?Send)]
 pub trait Engine: Sync {
@@ -44,6 +48,8 @@ pub struct SurveyRequest<'a> {
     pub tell: &'a Teller,
     /// What the plan is allowed to do (`allow:`), for the verdicts.
     pub allow: &'a [String],
+    /// For the forecasts of disk space.
+    pub limits: &'a Limits,
 }
 
 /// How we get in where the container's own local access is refused.

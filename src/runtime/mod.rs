@@ -40,6 +40,9 @@ pub trait Runtime {
     async fn volume_exists(&self, name: &str) -> Result<bool, Trouble>;
     /// Free bytes on the file system that holds `path` inside the running container.
     async fn free_bytes(&self, container: &str, path: &str) -> Result<Option<u64>, Trouble>;
+    /// Packets that its interface on `network` has received; `None`: it does not stand there, or it cannot be said.
+    /// About 60 ms.
+    async fn packets_received(&self, container: &str, network: &str) -> Result<Option<u64>, Trouble>;
     /// The last lines of a container's log: shown when a server does not start.
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Trouble>;
     /// The address by which the engine itself is reached, for messages.
@@ -55,6 +58,8 @@ pub trait Runtime {
     async fn ensure_volume(&self, name: &str, labels: &Labels) -> Result<(), Trouble>;
     /// Removes a volume of this run only: one without our run label is left alone and named in the error.
     async fn ensure_no_volume(&self, name: &str, run: &str) -> Result<(), Trouble>;
+    /// Removes a volume whoever made it, if nothing uses it. For `retire --data`, after its own yes.
+    async fn ensure_volume_retired(&self, name: &str) -> Result<(), Trouble>;
     /// A container made like another one, not started, on the recipe's network only.
     async fn ensure_created(&self, recipe: &Recipe) -> Result<Container, Trouble>;
     async fn ensure_started(&self, name: &str) -> Result<(), Trouble>;
@@ -234,6 +239,9 @@ pub struct Port {
     pub host_port: u16,
     /// The engine chose the number. V2 is given the same one, for as long as nobody else takes it in between.
     pub ephemeral: bool,
+    /// The engine's host listens there for this container now.
+    #[serde(default)]
+    pub bound: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -60,6 +60,9 @@ struct RunArgs {
     /// A value for `${NAME}` in the scenario and its compose file; goes before the environment's
     #[arg(long = "var", value_name = "NAME=VALUE")]
     vars: Vec<String>,
+    /// Writes the verdict's figures to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    figures: Option<PathBuf>,
     /// Where the records of a failed scenario are put
     #[arg(long, value_name = "DIR")]
     artefacts: Option<PathBuf>,

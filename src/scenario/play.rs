@@ -191,11 +191,11 @@ fn in_words(act: &Act) -> String {
     match act {
         Act::Switchover(run) => {
             let beside = run.background.as_ref().map_or(String::new(), |name| format!(" (beside, as {name})"));
-            let hit = run.strike.as_ref().map_or(String::new(), |(moment, blow)| format!(", {blow:?} at {moment:?}"));
+            let hit = run.strike.as_ref().map_or(String::new(), |(moment, blow)| format!(", {blow} {moment}"));
             format!("switchover {}{beside}{hit}", run.args.join(" "))
         }
-        Act::Fault { fault, during: None, .. } => format!("fault {fault:?}"),
-        Act::Fault { fault, during: Some(step), .. } => format!("fault {fault:?} during {step}"),
+        Act::Fault { fault, during: None, .. } => format!("{fault}"),
+        Act::Fault { fault, during: Some(step), .. } => format!("{fault} during {step}"),
         Act::Expect(expect) => format!("expect {}", expect.in_words()),
         Act::Exec(exec) => format!("exec on {}: {}", exec.on, exec.run),
         Act::Sql(sql) => format!("sql on {}: {}", sql.on, sql.run),

@@ -35,7 +35,8 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Trouble> {
     say(&format!("{name}: {}", scenario.about));
 
     let mut stage = set_stage(&args, &scenario, &dir, &name).await?;
-    let outcome = until_stopped(&scenario, Box::pin(perform(&scenario, &mut stage, &binary))).await;
+    let outcome =
+        until_stopped(&scenario, Box::pin(perform(&scenario, &mut stage, &binary, args.figures.as_deref()))).await;
     kill_everything_of(&stage.project);
     let failed = match outcome {
         Ok(complaints) if complaints.is_empty() => Vec::new(),
@@ -66,7 +67,10 @@ async fn set_stage(args: &RunArgs, scenario: &Scenario, dir: &Path, name: &str) 
         .map_err(|error| Trouble::usage(format!("cannot make {}", work.display())).because(error))?;
     let work = work.canonicalize().map_err(|e| Trouble::failed(format!("no {}", work.display())).because(e))?;
 
-    let mut vars = Vars(std::env::vars().collect());
+    // What is not text cannot be meant by a name in a file.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut vars = Vars(environment.collect());
     vars.set("PROJECT", project.as_str());
     vars.set("WORK", work.display().to_string());
     vars.set("PORT", free_port()?.to_string());
@@ -95,7 +99,12 @@ async fn until_stopped<T>(scenario: &Scenario, play: impl Future<Output = Result
 }
 
 /// Answers what is wrong with the verdict.
-async fn perform(scenario: &Scenario, stage: &mut Stage, binary: &Path) -> Result<Vec<String>, Trouble> {
+async fn perform(
+    scenario: &Scenario,
+    stage: &mut Stage,
+    binary: &Path,
+    figures: Option<&Path>,
+) -> Result<Vec<String>, Trouble> {
     stage.start().await?;
     let stage = &*stage;
     let Some(workload) = &scenario.workload else {
@@ -118,6 +127,11 @@ async fn perform(scenario: &Scenario, stage: &mut Stage, binary: &Path) -> Resul
     let history = clients.history();
     let verdict = judge(&Court { history: &history, sides: &sides, journey: &wanted.journey, calls });
     say(&verdict_in_words(&verdict));
+    if let Some(path) = figures {
+        let text = serde_json::to_string(&verdict).map_err(|e| Trouble::bug("a verdict is not JSON").because(e))?;
+        std::fs::write(path, text)
+            .map_err(|e| Trouble::failed(format!("cannot write {}", path.display())).because(e))?;
+    }
     played?;
     finished?;
     Ok(wanted.complaints(&verdict))
@@ -147,7 +161,7 @@ async fn take_down(args: &RunArgs, stage: &Stage, passed: bool) -> Result<(), Tr
         say(&format!("  kept: compose project {}, records in {}", stage.project, stage.work.display()));
         return Ok(());
     }
-    stage.strike().await.map_err(|error| {
+    stage.take_down().await.map_err(|error| {
         Trouble::failed(format!("not everything of {} could be removed", stage.project)).because(error)
     })?;
     if passed {

@@ -225,7 +225,7 @@ impl Stage {
     }
 
     /// Takes everything down. Goes on after an error, and answers the first.
-    pub(super) async fn strike(&self) -> Result<(), Trouble> {
+    pub(super) async fn take_down(&self) -> Result<(), Trouble> {
         let mut first = Ok(());
         let mut note = |result: Result<String, Trouble>| {
             if first.is_ok() {

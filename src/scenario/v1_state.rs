@@ -47,9 +47,13 @@ const QUERIES: [(&str, &str); 8] = [
 const FILES: &str = r#"cd "$1" && ls -A && for f in postgresql.conf postgresql.auto.conf pg_hba.conf pg_ident.conf; do echo "== $f"; cat "$f"; done"#;
 
 impl State {
+    /// Of a container that does not run, only what the engine says of it.
     pub async fn take(access: Access<'_>) -> Result<Self, Trouble> {
-        let mut state = BTreeMap::new();
         let Access { container, user, database } = access;
+        let mut state = container_state(container).await?;
+        if state.get(RUNS).is_none_or(|runs| runs != "\"running\"") || !has_server(access).await? {
+            return Ok(State(state));
+        }
         for (name, query) in QUERIES {
             let psql = ["exec", container, "psql", "-XAtq", "-U", user, "-d", database, "-c", query];
             state.insert(name.to_owned(), docker(psql).ok().await?);
@@ -58,7 +62,6 @@ impl State {
         let directory = docker(directory).ok().await?;
         let files = docker(["exec", container, "sh", "-c", FILES, "sh", &directory]).ok().await?;
         state.insert("files".to_owned(), files);
-        state.extend(container_state(container).await?);
         Ok(State(state))
     }
 
@@ -78,6 +81,13 @@ impl State {
     }
 }
 
+const RUNS: &str = "container: status";
+
+async fn has_server(Access { container, user, database }: Access<'_>) -> Result<bool, Trouble> {
+    let psql = ["exec", container, "psql", "-XAtq", "-U", user, "-d", database, "-c", "select 1"];
+    Ok(docker(psql).end().await?.ok)
+}
+
 async fn container_state(container: &str) -> Result<BTreeMap<String, String>, Trouble> {
     let text = docker(["container", "inspect", container]).ok().await?;
     let all: Value = serde_json::from_str(&text).map_err(|e| Trouble::bug("docker inspect is not JSON").because(e))?;
@@ -89,6 +99,7 @@ async fn container_state(container: &str) -> Result<BTreeMap<String, String>, Tr
     note("host configuration, restart policy", &found["HostConfig"]);
     note("mounts", &found["Mounts"]);
     note("ports", &found["NetworkSettings"]["Ports"]);
+    note("status", &found["State"]["Status"]);
     note("started", &found["State"]["StartedAt"]);
     for (name, network) in found["NetworkSettings"]["Networks"].as_object().into_iter().flatten() {
         let address = json!([network["Aliases"], network["IPAddress"], network["IPAMConfig"], network["DriverOpts"]]);

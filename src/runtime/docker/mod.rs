@@ -24,7 +24,9 @@ mod images;
 mod lifecycle;
 mod look;
 mod networks;
+mod ports;
 mod said;
+mod ssh;
 mod tunnel;
 mod volumes;
 
@@ -38,6 +40,8 @@ pub struct Docker {
     reachable: Cell<Option<bool>>,
     /// Containers we made, by the name they were made under: it stays a handle when they are renamed.
     made: RefCell<HashMap<String, String>>,
+    /// Held open for as long as the engine is spoken to.
+    _forward: Option<ssh::Forward>,
 }
 
 /// The API and the address it is reached by. Cheap to clone.
@@ -74,6 +78,9 @@ impl Runtime for Docker {
     async fn free_bytes(&self, container: &str, path: &str) -> Result<Option<u64>, Trouble> {
         self.free_bytes_at(container, path).await
     }
+    async fn packets_received(&self, container: &str, network: &str) -> Result<Option<u64>, Trouble> {
+        self.packets_from(container, network).await
+    }
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Trouble> {
         self.last_log_lines(container, lines).await
     }
@@ -95,6 +102,9 @@ impl Runtime for Docker {
     }
     async fn ensure_no_volume(&self, name: &str, run: &str) -> Result<(), Trouble> {
         self.have_no_volume(name, run).await
+    }
+    async fn ensure_volume_retired(&self, name: &str) -> Result<(), Trouble> {
+        self.have_volume_retired(name).await
     }
     async fn ensure_created(&self, recipe: &Recipe) -> Result<Container, Trouble> {
         self.have_created(recipe).await
