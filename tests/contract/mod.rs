@@ -553,7 +553,6 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: true,
-        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,

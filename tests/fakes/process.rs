@@ -146,7 +146,6 @@ fn plan() -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: true,
-        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "always".into(),
         before: serde_json::Value::Null,
