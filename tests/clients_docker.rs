@@ -1,7 +1,7 @@
 //! The ways of clients on the real engine, with small servers that say their names instead of databases: who is
 //! reached, what is left, and that everything may be asked twice.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod docker;
 

@@ -2,6 +2,14 @@
 //!
 //! A new step is covered by being in the table. `tests/mutations` proves that the matrix would notice mistakes.
 
+#![allow(
+    clippy::pedantic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it sees"
+)]
+
 mod fakes;
 mod mutations;
 

@@ -1,5 +1,13 @@
 //! `docs/steps.md` is made from the story itself. This fails when the page is stale; `UPDATE_DOCS=1` writes it anew.
 
+#![allow(
+    clippy::pedantic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it sees"
+)]
+
 use std::fmt::Write as _;
 use std::path::Path;
 
