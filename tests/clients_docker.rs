@@ -1,7 +1,7 @@
 //! The ways of clients on the real engine, with small servers that say their names instead of databases: who is
 //! reached, what is left, and that everything may be asked twice.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod docker;
 
@@ -106,6 +106,7 @@ fn plan(c: &Corner, v1: &Container, private: &str, ways: Vec<WayPlan>) -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: false,
+        window: None,
         v1_networks: v1.networks.clone(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,

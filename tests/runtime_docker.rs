@@ -2,7 +2,7 @@
 //!
 //! Needs an engine and the images of `scenarios/images`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod docker;
 

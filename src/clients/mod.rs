@@ -28,11 +28,6 @@ pub fn from_plan(way: &WayPlan, plan: Rc<Plan>, runtime: Rc<dyn Runtime>, tell: 
     }
 }
 
-/// The ways of a plan.
-pub fn ways(plan: &Rc<Plan>, runtime: &Rc<dyn Runtime>, tell: &Teller) -> Vec<Box<dyn ClientsWay>> {
-    plan.ways.iter().map(|way| from_plan(way, Rc::clone(plan), Rc::clone(runtime), tell.clone())).collect()
-}
-
 #[async_trait(?Send)]
 pub trait ClientsWay {
     /// As in `network alias db on shop_default`.

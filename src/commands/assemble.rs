@@ -36,7 +36,8 @@ pub(super) fn assemble(plan: Plan, files: &RunFiles, parts: Parts) -> Result<Run
     };
     let (v1, v2) = (server(Side::V1), server(Side::V2));
     runtime.adopt(&plan.run);
-    let ways = clients::ways(&plan, &runtime, &tell);
+    let way = |way| clients::from_plan(way, Rc::clone(&plan), Rc::clone(&runtime), tell.clone());
+    let ways = plan.ways.iter().map(way).collect();
     Ok(Run {
         plan,
         facts: Facts::default(),

@@ -63,6 +63,9 @@ struct RunArgs {
     /// Writes the verdict's figures to a file, as JSON
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
+    /// On a slow or busy machine: all limits of the scenario's expectations are so many times longer
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
+    patience: u32,
     /// Where the records of a failed scenario are put
     #[arg(long, value_name = "DIR")]
     artefacts: Option<PathBuf>,

@@ -27,6 +27,8 @@ pub(super) struct Play<'a> {
     pub(super) stage: &'a Stage,
     pub(super) clients: Option<&'a Clients>,
     binary: &'a Path,
+    /// Limits of expectations are so many times longer.
+    pub(super) patience: u32,
     pub(super) tools: Vec<Tool>,
     /// V1 before the first call of the tool.
     pub(super) before: Option<State>,
@@ -34,8 +36,8 @@ pub(super) struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    pub(super) fn new(stage: &'a Stage, clients: Option<&'a Clients>, binary: &'a Path) -> Self {
-        Play { stage, clients, binary, tools: Vec::new(), before: None, wanted: Wanted::default() }
+    pub(super) fn new(stage: &'a Stage, clients: Option<&'a Clients>, binary: &'a Path, patience: u32) -> Self {
+        Play { stage, clients, binary, patience, tools: Vec::new(), before: None, wanted: Wanted::default() }
     }
 
     pub(super) async fn steps(&mut self, scenario: &Scenario) -> Result<(), Trouble> {

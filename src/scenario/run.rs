@@ -35,8 +35,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Trouble> {
     say(&format!("{name}: {}", scenario.about));
 
     let mut stage = set_stage(&args, &scenario, &dir, &name).await?;
-    let outcome =
-        until_stopped(&scenario, Box::pin(perform(&scenario, &mut stage, &binary, args.figures.as_deref()))).await;
+    let outcome = until_stopped(&scenario, Box::pin(perform(&scenario, &mut stage, &binary, &args))).await;
     kill_everything_of(&stage.project);
     let failed = match outcome {
         Ok(complaints) if complaints.is_empty() => Vec::new(),
@@ -103,19 +102,19 @@ async fn perform(
     scenario: &Scenario,
     stage: &mut Stage,
     binary: &Path,
-    figures: Option<&Path>,
+    args: &RunArgs,
 ) -> Result<Vec<String>, Trouble> {
     stage.start().await?;
     let stage = &*stage;
     let Some(workload) = &scenario.workload else {
-        let mut play = Play::new(stage, None, binary);
+        let mut play = Play::new(stage, None, binary, args.patience);
         let played = play.steps(scenario).await;
         keep_output(stage, &play);
         return played.map(|()| Vec::new());
     };
     let mut clients = Clients::start(stage, workload).await?;
     clients.recognise(stage).await?;
-    let mut play = Play::new(stage, Some(&clients), binary);
+    let mut play = Play::new(stage, Some(&clients), binary, args.patience);
     let played = tokio::select! {
         played = play_to_the_end(&mut play, scenario) => played,
         () = clients.watch_sides(stage) => Ok(()),
@@ -127,14 +126,14 @@ async fn perform(
     let history = clients.history();
     let verdict = judge(&Court { history: &history, sides: &sides, journey: &wanted.journey, calls });
     say(&verdict_in_words(&verdict));
-    if let Some(path) = figures {
+    if let Some(path) = &args.figures {
         let text = serde_json::to_string(&verdict).map_err(|e| Trouble::bug("a verdict is not JSON").because(e))?;
         std::fs::write(path, text)
             .map_err(|e| Trouble::failed(format!("cannot write {}", path.display())).because(e))?;
     }
     played?;
     finished?;
-    Ok(wanted.complaints(&verdict))
+    Ok(wanted.complaints(&verdict, args.patience))
 }
 
 /// The steps, and then every client served once more.
