@@ -106,7 +106,6 @@ fn plan(c: &Corner, v1: &Container, private: &str, ways: Vec<WayPlan>) -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: false,
-        window: None,
         v1_networks: v1.networks.clone(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,
