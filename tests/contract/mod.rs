@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use switchover::config::Limits;
+use switchover::config::OnFailure;
 use switchover::engine::postgres::Postgres;
 use switchover::engine::{
     Access, Address, Engine, Place, Probe, Secrets, Server, Side, Snapshot, Survey, SurveyRequest, Verdict, Window,
 };
-use switchover::plan::{OnFailure, Plan, SidePlan};
+use switchover::plan::{Plan, SidePlan};
 use switchover::runtime::docker::Docker;
 use switchover::runtime::{Attachment, Image, LABEL_RUN, Recipe, Runtime};
 use switchover::storage;
@@ -551,6 +552,7 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         hold: None,
         on_failure: OnFailure::Keep,
         verify: true,
+        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,
