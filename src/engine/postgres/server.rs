@@ -126,6 +126,9 @@ impl Server for PgServer {
     }
 
     async fn ensure_following(&self) -> Result<String, Trouble> {
+        if promote::is_stray(&self.place).await? {
+            self.ensure_demoted().await?;
+        }
         let (session, sentence) = follow::ensure_following(&self.place).await?;
         if self.alive().is_none() {
             self.keep(session);
