@@ -14,6 +14,7 @@ const LONG: &[(&str, &str)] = &[
     ("tests/contract/mod.rs", "one corner of an engine and all that a run makes in it, read as a whole"),
     ("tests/fakes/matrix.rs", "what goes wrong, everywhere, in one list beside what must be true then"),
     ("tests/fakes/server.rs", "every method of the engine's traits in the fake world, in their order"),
+    ("tests/runtime_docker.rs", "every act on a real engine, each twice, in the order of a container's life"),
 ];
 
 /// What knows no engine: these must read the same with a new one.
