@@ -3,6 +3,8 @@
 //! A tool begins by taking a lock, as of a journal; a guard whose turn it is takes it too, and leaves a note of what it
 //! did. What the note says, and when, is what the tests ask.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its own footing breaks")]
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -63,7 +65,7 @@ fn perform(role: impl Future<Output = Result<(), switchover::trouble::Trouble>>)
     match runtime.block_on(role) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
-            writeln!(std::io::stderr(), "{}", trouble.one_line()).unwrap();
+            switchover::tell::out::note(&format!("{}\n", trouble.one_line()));
             ExitCode::FAILURE
         }
     }
