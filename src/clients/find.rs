@@ -134,3 +134,6 @@ fn passed(id: &str, found: impl Into<String>) -> Check {
 fn refused(id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
     Check { id: id.into(), verdict: Verdict::Refused, found: found.into(), hint: Some(hint.into()) }
 }
+
+#[cfg(test)]
+mod tests;

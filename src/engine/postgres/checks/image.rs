@@ -51,10 +51,10 @@ fn same_major(found: &Found<'_>) -> Check {
 
 fn not_older(found: &Found<'_>) -> Check {
     let id = "v2-not-older";
-    let v1 = found.fixed.version_num % 10_000;
+    let v1 = (found.fixed.version_num / 10_000, found.fixed.version_num % 10_000);
     let (from, to) = (&found.fixed.version, &found.v2.version);
     match major_minor(to) {
-        Some((_, v2)) if v2 >= v1 => passed(id, format!("{from} → {to}")),
+        Some(v2) if v2 >= v1 => passed(id, format!("{from} → {to}")),
         Some(_) => refused(
             id,
             format!("V2's image has {to}, which is older than V1's {from}"),
