@@ -11,6 +11,7 @@ mod faults;
 mod file;
 mod history;
 mod play;
+mod record;
 mod report;
 mod run;
 mod stage;
@@ -63,6 +64,9 @@ struct RunArgs {
     /// Where the records of a failed scenario are put
     #[arg(long, value_name = "DIR")]
     artefacts: Option<PathBuf>,
+    /// Writes the verdict and the times of all steps and events to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

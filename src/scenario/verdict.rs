@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde::Serialize;
+
 use super::history::{Change, End, Final, Found, History, Micros, Op, Side};
 
 /// What the history is judged by.
@@ -20,7 +22,7 @@ pub(super) struct Court<'a> {
     pub(super) calls: Option<(Micros, Micros)>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Verdict {
     /// By side, in order of the side's name.
     pub(super) acknowledged: BTreeMap<String, u64>,
@@ -44,7 +46,7 @@ pub(super) struct Verdict {
 }
 
 /// A time without an acknowledgement.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Gap {
     pub(super) length: Micros,
     /// Since the first acknowledgement.
