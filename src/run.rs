@@ -1,9 +1,10 @@
 //! What a run of the story works on, and what several of its steps ask.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::clients::ClientsWay;
 use crate::engine::{Position, Probe, Server, Verdict, Window};
@@ -51,10 +52,11 @@ impl Context<Fact> for Run {
     fn undone(&mut self, step: &str) {
         self.facts.forget(step);
     }
-    /// The cap runs from here: a little earlier than the switch's, so that the tool turns back before it.
+    /// The tool leaves the last tenth of the cap for turning back: at its end switch and guard do it by force, the one
+    /// ending the session, the other the process that is at it.
     fn attempt(&mut self, n: u32) {
         self.attempt = n;
-        self.deadline = Some(Deadline::after(self.plan.limits.cutover.0));
+        self.deadline = Some(Deadline::after(self.plan.limits.cutover.0 * 9 / 10));
     }
     fn deadline(&self) -> Option<Deadline> {
         self.deadline

@@ -5,9 +5,10 @@
 //! runs for the first time, after a crash, or in a switchback with the sides exchanged. Every act here may be
 //! repeated with the same effect. Steps print nothing and sleep nowhere.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::time::Instant;
 
 use crate::engine::Side;
 use crate::facts::Fact;
@@ -263,13 +264,17 @@ async fn open(x: &mut Run) -> Result<Fact, Trouble> {
     x.v2.ensure_promoted().await?;
     x.v2.ensure_open().await?;
     match &x.window {
-        Some(window) => window.let_listener_go().await?,
+        Some(window) => {
+            window.let_listener_go().await?;
+            // While its session lives: a published port takes V1 off the private network.
+            window.end_switch().await?;
+        }
         None => x.v1.ensure_listener_let_go().await?,
     }
     Ok(Fact::sentence("V2 accepts clients"))
 }
 
-/// Every way points at V2, none at V1, and V2 bears V1's name.
+/// Every way points at V2, and V2 bears V1's name. V1, shut, may stand beside it until clients have found V2.
 async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
     try_join_all(x.ways.iter().map(|way| way.ensure_pointing_at(Side::V2))).await?;
     let (v1, v2) = (&x.plan.v1, &x.plan.v2);
@@ -278,7 +283,7 @@ async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::sentence(format!("clients reach V2, which is now called {}", v2.final_name)))
 }
 
-/// A write through the clients' own address succeeded.
+/// A write through the clients' own address succeeded, and V1 stands nowhere any more where clients look.
 async fn release(x: &mut Run) -> Result<Fact, Trouble> {
     try_join_all(x.ways.iter().map(|way| way.ensure_released())).await?;
     ensure_probes(x).await?;
@@ -287,10 +292,8 @@ async fn release(x: &mut Run) -> Result<Fact, Trouble> {
         wait::within(limit, "a write through the clients' address", probe.write()).await?;
     }
     let cutover_ms = x.fence_began.map(|began| u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-    if let Some(window) = &x.window {
-        window.end_switch().await?;
-    }
     x.guard.ensure_dismissed().await?;
+    try_join_all(x.ways.iter().map(|way| way.ensure_withdrawn(Side::V1))).await?;
     Ok(Fact::Released { cutover_ms })
 }
 

@@ -3,13 +3,30 @@
 //! In no order of acts may a client reach a writable V1 after the fence. A way never decides whether to go on: it
 //! is asked to hold, stand by, move, release or let go, and each may be asked again after a crash.
 
+use std::rc::Rc;
+
 use async_trait::async_trait;
 
 use crate::engine::{Address, Side};
+use crate::plan::{Plan, SidePlan, WayPlan};
+use crate::runtime::{Attachment, Runtime};
+use crate::tell::Teller;
 use crate::trouble::Trouble;
 
-pub mod network_alias;
-pub mod published_port;
+mod find;
+mod network_alias;
+mod published_port;
+
+pub use find::{checks, find};
+
+/// Every way we know. A new one is a file and a line here.
+pub fn from_plan(way: &WayPlan, plan: Rc<Plan>, runtime: Rc<dyn Runtime>, tell: Teller) -> Box<dyn ClientsWay> {
+    let at = Sides { plan, runtime, tell };
+    match way.clone() {
+        WayPlan::NetworkAlias { on } => Box::new(network_alias::NetworkAlias { on, at }),
+        WayPlan::PublishedPort { ports, networks } => Box::new(published_port::PublishedPort { ports, networks, at }),
+    }
+}
 
 #[async_trait(?Send)]
 pub trait ClientsWay {
@@ -31,12 +48,58 @@ pub trait ClientsWay {
     async fn ensure_stood_down(&self) -> Result<(), Trouble> {
         Ok(())
     }
-    /// Clients reach `side` and not the other one.
+    /// Clients reach `side`. The other one, which is shut by now, may still stand beside it where leaving would hurt
+    /// clients that are reconnecting.
     async fn ensure_pointing_at(&self, side: Side) -> Result<(), Trouble>;
+    /// `side`, which no longer serves, stands nowhere any more where clients look. Asked when they have found the
+    /// other one.
+    async fn ensure_withdrawn(&self, side: Side) -> Result<(), Trouble> {
+        let _ = side;
+        Ok(())
+    }
     /// Held clients run.
     async fn ensure_released(&self) -> Result<(), Trouble> {
         Ok(())
     }
     /// Where a client would connect, to prove a write.
     fn address(&self) -> Option<Address>;
+}
+
+/// What every way that lives in the container engine works with.
+struct Sides {
+    plan: Rc<Plan>,
+    runtime: Rc<dyn Runtime>,
+    tell: Teller,
+}
+
+impl Sides {
+    fn plan_of(&self, side: Side) -> &SidePlan {
+        match side {
+            Side::V1 => &self.plan.v1,
+            Side::V2 => &self.plan.v2,
+        }
+    }
+
+    /// By id where it is known: names move from one side to the other.
+    fn container(&self, side: Side) -> &str {
+        let side = self.plan_of(side);
+        if side.id.is_empty() { &side.container } else { &side.id }
+    }
+
+    async fn refuse_unless_v1_stands(&self, planned: &Attachment) -> Result<(), Trouble> {
+        let network = &planned.network;
+        if self.runtime.network(network).await?.is_none() {
+            return Err(Trouble::refused(format!("network {network} is gone")));
+        }
+        let v1 = self.runtime.container(self.container(Side::V1)).await?;
+        match v1.and_then(|v1| v1.networks.into_iter().find(|at| at.network == *network)) {
+            Some(now) if now.aliases == planned.aliases => Ok(()),
+            Some(now) => Err(Trouble::refused(format!(
+                "V1's aliases on {network} were {:?} when this was planned and are {:?} now",
+                planned.aliases, now.aliases
+            ))
+            .hint("plan anew")),
+            None => Err(Trouble::refused(format!("V1 is no longer on network {network}")).hint("plan anew")),
+        }
+    }
 }

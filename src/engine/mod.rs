@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Limits;
 use crate::plan::Plan;
 use crate::runtime::{Container, Image, Runtime};
 use crate::tell::Teller;
@@ -44,6 +45,8 @@ pub struct SurveyRequest<'a> {
     pub tell: &'a Teller,
     /// What the plan is allowed to do (`allow:`), for the verdicts.
     pub allow: &'a [String],
+    /// For the forecasts of disk space.
+    pub limits: &'a Limits,
 }
 
 /// How we get in where the container's own local access is refused.

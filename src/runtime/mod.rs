@@ -40,6 +40,9 @@ pub trait Runtime {
     async fn volume_exists(&self, name: &str) -> Result<bool, Trouble>;
     /// Free bytes on the file system that holds `path` inside the running container.
     async fn free_bytes(&self, container: &str, path: &str) -> Result<Option<u64>, Trouble>;
+    /// Packets that its interface on `network` has received; `None`: it does not stand there, or it cannot be said.
+    /// About 60 ms.
+    async fn packets_received(&self, container: &str, network: &str) -> Result<Option<u64>, Trouble>;
     /// The last lines of a container's log: shown when a server does not start.
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Trouble>;
     /// The address by which the engine itself is reached, for messages.
@@ -234,6 +237,9 @@ pub struct Port {
     pub host_port: u16,
     /// The engine chose the number. V2 is given the same one, for as long as nobody else takes it in between.
     pub ephemeral: bool,
+    /// The engine's host listens there for this container now.
+    #[serde(default)]
+    pub bound: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

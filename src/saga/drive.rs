@@ -2,6 +2,7 @@
 //!
 //! 1. That a step is begun is recorded before it acts; that it is done, with the fact it leaves, before the next begins.
 //! 2. Above the line a failure goes back to the resting point: every *begun* step below it is undone, last first.
+//!    A process that finds a window begun counts all of its steps as begun: their records need not be on disk.
 //! 3. The way back is recorded, so a run that was interrupted on it keeps going back.
 //! 4. The line is a record of its own. Below it nothing is undone; a failure stops, and `resume` goes on.
 //! 5. An undo that fails stops, and can be run again.
@@ -102,6 +103,7 @@ where
                 record: false,
             })?;
         }
+        self.past.distrust_window();
         Ok(())
     }
 

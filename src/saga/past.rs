@@ -74,6 +74,14 @@ impl Past {
         Ok(())
     }
 
+    /// Inside the window only the first record is synced: after a loss of power the journal may lack those of steps
+    /// that have acted. So once a window found in the journal is begun, every step of it counts as begun.
+    pub(super) fn distrust_window(&mut self) {
+        if self.is_window_begun() && !self.passed {
+            self.begun[self.map.window + 1..self.map.line].fill(true);
+        }
+    }
+
     pub(super) fn in_window(&self, at: usize) -> bool {
         self.map.in_window(at)
     }

@@ -18,8 +18,10 @@ pub(super) async fn ensure_given_back(place: &Place) -> Result<(), Trouble> {
     let container = connect::container(place).await?;
     hold::let_go(place, &container, &place.plan.v1.data).await?;
     let session = connected(place, &container).await?;
-    switch::ensure_ended(&session, &place.plan, &place.tell).await?;
+    // Lifted before the switch is ended: whoever dies in between, V1 is given back.
+    switch::ensure_locked(&session, &place.tell).await?;
     lift(&session, place).await?;
+    switch::ensure_ended(&session, &place.plan, &place.tell).await?;
     prove_open(place).await?;
     let run = super::names::literal(&place.plan.run);
     session.run(&format!("SELECT pg_logical_emit_message(true, 'switchover', {run})")).await?;

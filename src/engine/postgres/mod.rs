@@ -1,18 +1,40 @@
-//! PostgreSQL.
+//! PostgreSQL, by streaming replication within one major version.
+//!
+//! `server.rs` says who does what. Words of its own: LSN (a place in the log), slot (keeps the log a follower lacks),
+//! standby (a server in recovery that follows).
 
-#[allow(dead_code)]
 mod access;
+mod auto_conf;
+mod before;
+mod checks;
+mod clean;
 mod connect;
 mod door;
-#[allow(dead_code)]
+mod files;
+mod follow;
 mod give_back;
 mod hold;
+mod machine;
 mod names;
+mod open;
+mod polish;
 mod position;
+mod prepare;
+mod probe;
+mod promote;
+mod rewind;
+mod roles;
+mod said;
+mod seed;
+mod server;
 mod session;
 mod sessions;
+mod snapshot;
+mod standby;
+mod state;
+mod survey;
 mod switch;
-#[allow(dead_code)]
+mod way_back;
 mod window;
 #[cfg(test)]
 mod window_on_a_server;
@@ -30,13 +52,20 @@ impl Engine for Postgres {
     fn name(&self) -> &'static str {
         "postgresql"
     }
-    fn recognises(&self, _image: &Image) -> bool {
-        false
+
+    /// The official images say their major version in PG_MAJOR; others run `postgres` in a PGDATA.
+    fn recognises(&self, image: &Image) -> bool {
+        let runs = |program: &str| {
+            image.entrypoint.iter().chain(&image.command).any(|word| word.rsplit('/').next() == Some(program))
+        };
+        image.environment.contains_key("PG_MAJOR") || image.environment.contains_key("PGDATA") && runs("postgres")
     }
-    async fn survey(&self, _ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
-        Err(Trouble::bug("not built"))
+
+    async fn survey(&self, ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
+        survey::survey(ask).await
     }
-    fn server(&self, _place: Place) -> Box<dyn Server> {
-        unreachable!("not built")
+
+    fn server(&self, place: Place) -> Box<dyn Server> {
+        Box::new(server::PgServer::new(place))
     }
 }

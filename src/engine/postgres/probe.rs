@@ -1,91 +1,104 @@
-//! Proves a write through the clients' own address: a helper on their network, made before the window, that connects
-//! as any client would when it is told to.
+//! A write through the clients' own address: by psql, in a helper that stands where clients stand, made beforehand.
+//! That it was V2 that took it, is told by the server's start time: it cannot be copied, as an address or data can.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 
-use super::session::Timeouts;
-use super::{connect, names};
+use super::session::Session;
+use super::{names, standby};
 use crate::engine::{Address, Place, Probe};
 use crate::runtime::{File, Helper, HelperSpec};
+use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
-/// `$1` host, `$2` port, `$3` role, `$4` database. Answers each line with one. (`PG_MAJOR`: past the wrapper that
-/// Debian's `psql` is, which costs 40 ms.)
-const SCRIPT: &str = r#"
-PATH=/usr/lib/postgresql/${PG_MAJOR:-0}/bin:$PATH
-export PGPASSFILE=/tmp/switchover-passwords PGCONNECT_TIMEOUT=2 PGAPPNAME='switchover probe'
-write="SELECT extract(epoch FROM pg_postmaster_start_time()) || CASE WHEN pg_logical_emit_message(true, 'switchover', 'probe') IS NULL THEN 'x' ELSE '' END"
-while read -r order; do
-  if out=$(psql -X -q -A -t -h "$1" -p "$2" -U "$3" -d "$4" -c "$write" 2>&1); then echo "wrote $out"; else echo "failed $(echo "$out" | tr '\n' ' ')"; fi
+/// `$1` host, `$2` port, `$3` user. A line of its input is a try. Debian's psql is a script that starts another one:
+/// the real one is taken where it is known to be.
+const TRIES: &str = r#"
+export PGPASSFILE=/switchover.pass PGCONNECT_TIMEOUT=2 PGGSSENCMODE=disable HOME=/tmp
+for psql in /usr/lib/postgresql/*/bin/psql; do :; done
+[ -x "$psql" ] || psql=$(command -v psql) || { echo "no psql"; exit 0; }
+echo ready
+while read -r sql; do
+  if said=$("$psql" -X -A -t -q -w -v ON_ERROR_STOP=1 -h "$1" -p "$2" -U "$3" -d postgres -c "$sql" 2>/tmp/why); then
+    echo "ok $said"
+  else
+    echo "no $(tail -n 1 /tmp/why)"
+  fi
 done
 "#;
 
+/// A commit of its own, and who took it.
+const WRITE: &str = "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint \
+                     FROM pg_logical_emit_message(true, 'switchover', 'probe')";
+
+const WHO: &str = "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
+
 struct PgProbe {
-    place: Place,
-    address: Address,
     helper: Box<dyn Helper>,
-    /// When V2 started, as it says itself: no other server says the same.
-    v2_started: String,
+    /// On V2 itself: says when it was started.
+    session: Rc<Session>,
+    limit: Duration,
+    tell: Teller,
+    at: String,
 }
 
-pub(super) async fn probe(place: &Place, at: &Address) -> Result<Box<dyn Probe>, Trouble> {
-    let session = connect::admin(place, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
-    let v2_started = session.text("SELECT extract(epoch FROM pg_postmaster_start_time())").await?.unwrap_or_default();
-    let role = names::probe(&place.plan);
+pub(super) async fn open(place: &Place, session: Rc<Session>, at: &Address) -> Result<Box<dyn Probe>, Trouble> {
+    let plan = &place.plan;
+    let user = names::probe(plan);
     let password = place.secrets.secret(names::PROBE_SECRET)?;
+    let line = standby::pass_line(&user, password.expose_secret());
     let port = at.port.to_string();
-    let script = ["sh", "-c", SCRIPT, "sh", &at.host, &port, &role, connect::DATABASE];
-    let network = at.network.clone().unwrap_or_else(|| "host".to_owned());
     let spec = HelperSpec {
-        name: format!("switchover-{}-probe-{}", place.plan.tag(), digest(&format!("{network} {} {port}", at.host))),
-        image: place.plan.v2.image_id.clone(),
-        entrypoint: script.map(str::to_owned).to_vec(),
+        name: format!("switchover-{}-probe-{port}-{}", plan.tag(), at.network.as_deref().unwrap_or("host")),
+        image: plan.v2.image_id.clone(),
+        entrypoint: ["sh", "-c", TRIES, "sh", &at.host, &port, &user].map(str::to_owned).to_vec(),
         user: Some("0:0".into()),
-        network: Some(network),
-        files: vec![File {
-            path: "/tmp/switchover-passwords".into(),
-            content: format!("*:*:*:{role}:{}\n", password.expose_secret()).into_bytes(),
-            mode: 0o600,
-            uid: 0,
-            gid: 0,
-        }],
-        labels: place.plan.labels("both"),
+        network: Some(at.network.clone().unwrap_or_else(|| "host".into())),
+        files: vec![File { path: "/switchover.pass".into(), content: line.into_bytes(), mode: 0o600, uid: 0, gid: 0 }],
+        labels: plan.labels("both"),
         ..HelperSpec::default()
     };
-    let helper = place.runtime.helper(&spec).await?;
-    Ok(Box::new(PgProbe { place: place.clone(), address: at.clone(), helper, v2_started }))
-}
-
-/// Short and the same for the same address: a name that a resumed run finds again.
-fn digest(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{hash:016x}").split_off(8)
+    let mut helper = place.runtime.helper(&spec).await?;
+    let limit = Limit { name: "limits.statement", value: Duration::from_secs(10) };
+    let answer = wait::within(limit, "the probe's start", helper.line()).await?;
+    if answer.as_deref() != Some("ready") {
+        helper.end().await?;
+        return Err(Trouble::failed("the clients' address cannot be tried")
+            .because(Trouble::failed(answer.unwrap_or_else(|| "the helper ended".into()))));
+    }
+    Ok(Box::new(PgProbe {
+        helper,
+        session,
+        limit: plan.limits.cutover.0,
+        tell: place.tell.clone(),
+        at: format!("{}:{port}", at.host),
+    }))
 }
 
 #[async_trait(?Send)]
 impl Probe for PgProbe {
     async fn write(&mut self) -> Result<(), Trouble> {
-        let what = format!("a write through {}:{}", self.address.host, self.address.port);
+        let v2 = self.session.text(WHO).await?;
+        let what = format!("a write through {}", self.at);
         let wait = Wait {
             what: &what,
-            limit: Limit { name: "limits.cutover", value: self.place.plan.limits.cutover.0 },
+            limit: Limit { name: "limits.cutover", value: self.limit },
             every: Duration::from_millis(5),
             kind: Kind::Failed,
         };
-        let (helper, v2_started) = (&mut self.helper, &self.v2_started);
-        wait::until(wait, &self.place.tell, async || {
-            helper.send("write").await?;
-            Ok(match helper.line().await?.as_deref() {
-                Some(answer) if answer.strip_prefix("wrote ") == Some(v2_started) => Look::Done(()),
-                Some(answer) if answer.starts_with("wrote ") => Look::NotYet("another server than V2 answered".into()),
-                Some(answer) => Look::NotYet(answer.to_owned()),
-                None => return Err(Trouble::failed("the probe on the clients' network has ended")),
+        let helper = &mut self.helper;
+        wait::until(wait, &self.tell, async || {
+            helper.send(WRITE).await?;
+            let Some(said) = helper.line().await? else { return Err(Trouble::failed("the probe ended by itself")) };
+            Ok(match said.split_once(' ') {
+                Some(("ok", who)) if Some(who) == v2.as_deref() => Look::Done(()),
+                Some(("ok", _)) => Look::NotYet("another server than V2 took it".into()),
+                Some((_, why)) => Look::NotYet(why.to_owned()),
+                None => Look::NotYet("no answer".into()),
             })
         })
         .await
@@ -93,17 +106,5 @@ impl Probe for PgProbe {
 
     async fn end(self: Box<Self>) -> Result<(), Trouble> {
         self.helper.end().await.map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_address_has_the_same_name() {
-        assert_eq!(digest("shop db 5432"), digest("shop db 5432"));
-        assert_ne!(digest("shop db 5432"), digest("shop db 5433"));
-        assert_eq!(digest("").len(), 8);
     }
 }

@@ -42,7 +42,6 @@ pub(super) struct Fixed {
     /// The server's main process as its container numbers it.
     pub(super) main_pid: String,
     pub(super) main_database: bool,
-    pub(super) encoding: String,
     pub(super) roles: Vec<String>,
 }
 
@@ -221,7 +220,6 @@ const FIXED: &str = "SELECT json_build_object(
   'plpgsql', EXISTS (SELECT 1 FROM pg_language WHERE lanname = 'plpgsql'),
   'main_pid', split_part(pg_read_file('postmaster.pid'), chr(10), 1),
   'main_database', EXISTS (SELECT 1 FROM pg_database WHERE datname = 'postgres' AND datallowconn),
-  'encoding', getdatabaseencoding(),
   'roles', (SELECT json_agg(rolname ORDER BY rolname) FROM pg_roles))";
 
 /// Text is ordered by the database's own collation (`oid` 100) or by one that is named. Up to 14 a database has no
@@ -231,11 +229,11 @@ const INSIDE: &str = "SELECT json_build_object(
   'extensions', (SELECT coalesce(json_agg(extname ORDER BY extname), '[]') FROM pg_extension),
   'libraries', (SELECT coalesce(json_agg(DISTINCT probin), '[]') FROM pg_proc AS p
     JOIN pg_language AS l ON l.oid = p.prolang WHERE l.lanname = 'c' AND probin IS NOT NULL),
-  'ordered_by_libc', count(*) FILTER (WHERE provider = 'c' AND collate NOT IN ('C', 'POSIX')),
+  'ordered_by_libc', count(*) FILTER (WHERE provider = 'c' AND ordering NOT IN ('C', 'POSIX')),
   'ordered_by_icu', count(*) FILTER (WHERE provider = 'i'))
 FROM (SELECT CASE WHEN c.oid = 100 THEN coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') ELSE c.collprovider::text END
       AS provider,
-    CASE WHEN c.oid = 100 THEN d.datcollate::text ELSE coalesce(c.collcollate::text, '') END AS collate
+    CASE WHEN c.oid = 100 THEN d.datcollate::text ELSE coalesce(c.collcollate::text, '') END AS ordering
   FROM (SELECT unnest(indcollation::oid[]) AS oid FROM pg_index
     UNION ALL SELECT unnest(partcollation::oid[]) FROM pg_partitioned_table) AS used
   JOIN pg_collation AS c ON c.oid = used.oid

@@ -1,9 +1,11 @@
-//! A view of all databases that stays as it is while others write, for `verify`.
+//! A view of the data that stays as it is: one read-only transaction a database, and what of it can be compared.
 //!
-//! Sequences are left out: a follower's stand up to 32 values ahead of the leader's by nature, as values are logged
-//! in advance. Unlogged tables are empty on a follower.
+//! Compared are rows as text (a physical copy has the same types and settings) of tables and materialised views, and
+//! large objects. Not compared: sequences (no view holds them still: V2's clients draw from them meanwhile), unlogged
+//! tables (empty on V2), temporary and foreign ones, and catalogs.
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
@@ -14,96 +16,151 @@ use super::session::{Session, Timeouts};
 use crate::engine::{Fingerprint, Place, Snapshot, Table};
 use crate::trouble::Trouble;
 
-/// Sessions to every database, opened before the window; their view is taken inside it.
+/// Databases beyond this are not looked into: each takes a session for as long as the comparison lasts.
+const MOST: usize = 64;
+
+/// Text must not depend on what either side's defaults are.
+const PINS: &str = "SET TimeZone = 'UTC'; SET extra_float_digits = 3; SET IntervalStyle = 'postgres'; \
+    SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET max_parallel_workers_per_gather = 2; SET jit = off";
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1";
+
+/// Sessions, one a database, opened beforehand; the view begins later.
+pub(super) struct Views {
+    sessions: Vec<(String, Session)>,
+}
+
+impl Views {
+    pub(super) async fn open(place: &Place) -> Result<Views, Trouble> {
+        let first = connect::admin(place, "switchover verify", Timeouts::NONE).await?;
+        let list = "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database \
+                    WHERE datallowconn AND datname <> 'template0'";
+        let mut names: Vec<String> = first.json(list).await?;
+        if names.len() > MOST {
+            place.tell.warning(format!("{} databases are not compared: more than {MOST}", names.len() - MOST));
+            names.truncate(MOST);
+        }
+        let mut sessions = Vec::new();
+        for name in names {
+            let session = connect::admin_in(place, &name, "switchover verify", Timeouts::NONE).await?;
+            session.run(PINS).await?;
+            sessions.push((name, session));
+        }
+        Ok(Views { sessions })
+    }
+
+    pub(super) fn are_alive(&self) -> bool {
+        self.sessions.iter().all(|(_, session)| session.is_alive())
+    }
+
+    /// From now on they see what there is now. One round trip.
+    pub(super) async fn begin(self) -> Result<Kept, Trouble> {
+        try_join_all(self.sessions.iter().map(|(_, session)| session.run(BEGIN))).await?;
+        Ok(Kept { sessions: self.sessions.into_iter().map(|(name, session)| (name, Rc::new(session))).collect() })
+    }
+}
+
+/// A view that has begun.
 pub(super) struct Kept {
-    databases: Vec<(String, Session)>,
-    begun: Cell<bool>,
+    sessions: Vec<(String, Rc<Session>)>,
 }
 
 impl Kept {
-    pub(super) async fn connect(place: &Place) -> Result<Kept, Trouble> {
-        let session = connect::admin(place, "switchover verify", Timeouts::NONE).await?;
-        let names = session
-            .rows("SELECT datname::text FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1", &[])
-            .await?;
-        let open = names.iter().map(|row| async {
-            let name: String = row.get(0);
-            let session = connect::admin_in(place, &name, "switchover verify", Timeouts::NONE).await?;
-            // What a value looks like as text must not depend on a side's settings.
-            session
-                .run("SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; SET extra_float_digits = 1")
-                .await?;
-            Ok::<_, Trouble>((name, session))
-        });
-        Ok(Kept { databases: try_join_all(open).await?, begun: Cell::new(false) })
-    }
-
-    pub(super) fn is_alive(&self) -> bool {
-        self.databases.iter().all(|(_, session)| session.is_alive())
-    }
-
-    /// Takes the view: what is committed now, and nothing later. One round trip.
-    pub(super) async fn begin(&self) -> Result<(), Trouble> {
-        if !self.begun.get() {
-            let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1";
-            try_join_all(self.databases.iter().map(|(_, session)| session.run(begin))).await?;
-            self.begun.set(true);
+    /// Finds out what can be compared. The same names on both sides.
+    pub(super) async fn listed(self) -> Result<Box<dyn Snapshot>, Trouble> {
+        let mut things = BTreeMap::new();
+        for (database, session) in &self.sessions {
+            for thing in session.json::<Vec<Listed>>(LIST).await? {
+                let name = format!("{}.{}", shown(database), thing.shown());
+                things.insert(name, (Rc::clone(session), thing));
+            }
         }
-        Ok(())
+        Ok(Box::new(PgSnapshot { things }))
     }
 }
 
-/// A name that holds database, schema and table, quoted: the same on both sides.
-fn full_name(database: &str, schema: &str, table: &str) -> String {
-    format!("{}.{}.{}", ident(database), ident(schema), ident(table))
+#[derive(serde::Deserialize)]
+struct Listed {
+    schema: String,
+    name: String,
+    bytes: u64,
+}
+
+const LIST: &str = "SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname, \
+        'bytes', pg_table_size(c.oid))), '[]') \
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+    WHERE c.relpersistence = 'p' AND (c.relkind IN ('r', 'm') \
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
+        AND (c.relkind <> 'm' OR c.relispopulated) \
+        OR c.relname = 'pg_largeobject' AND n.nspname = 'pg_catalog' \
+        AND EXISTS (SELECT 1 FROM pg_largeobject_metadata))";
+
+impl Listed {
+    fn shown(&self) -> String {
+        format!("{}.{}", shown(&self.schema), shown(&self.name))
+    }
+
+    /// `ROW(t.*)`: a column may be called like the table. `ONLY`: a parent's children are compared by themselves. Both
+    /// sides are block for block the same, so that a sample of blocks is the same on both; blocks that were added since
+    /// hold no row this view can see.
+    fn statement(&self, percent: f64) -> String {
+        let table = format!("{}.{}", ident(&self.schema), ident(&self.name));
+        let sample =
+            if percent < 100.0 { format!(" TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)") } else { String::new() };
+        format!(
+            "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(ROW(t.*)::text COLLATE \"C\", 0)::numeric), 0) \
+             FROM ONLY {table} AS t{sample}"
+        )
+    }
+}
+
+/// As in messages: quoted only where it must be.
+fn shown(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { ident(name).escape_debug().to_string() }
+}
+
+struct PgSnapshot {
+    things: BTreeMap<String, (Rc<Session>, Listed)>,
 }
 
 #[async_trait(?Send)]
-impl Snapshot for Kept {
+impl Snapshot for PgSnapshot {
     async fn tables(&self) -> Result<Vec<Table>, Trouble> {
-        let mut tables = Vec::new();
-        for (database, session) in &self.databases {
-            let found = session
-                .rows(
-                    "SELECT n.nspname::text, c.relname::text, pg_table_size(c.oid) FROM pg_class AS c \
-                     JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                     WHERE c.relkind IN ('r', 'm') AND c.relpersistence = 'p' AND c.relispopulated \
-                     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%' \
-                     ORDER BY 1, 2",
-                    &[],
-                )
-                .await?;
-            tables.extend(found.iter().map(|row| Table {
-                name: full_name(database, row.get(0), row.get(1)),
-                bytes: row.get::<_, i64>(2).unsigned_abs(),
-            }));
-        }
-        Ok(tables)
+        let table = |(name, (_, listed)): (&String, &(_, Listed))| Table { name: name.clone(), bytes: listed.bytes };
+        Ok(self.things.iter().map(table).collect())
     }
 
-    /// Both sides are block for block the same, so that a sample of blocks is the same on both; blocks that were
-    /// added since hold no row this view can see.
     async fn fingerprint(&self, table: &str, percent: f64) -> Result<Fingerprint, Trouble> {
-        let found = self.databases.iter().find_map(|(database, session)| {
-            table.strip_prefix(&ident(database))?.strip_prefix('.').map(|relation| (session, relation))
-        });
-        let Some((session, relation)) = found else {
-            return Err(Trouble::bug(format!("no such table to compare: {table}")));
-        };
-        let sample = if percent < 100.0 { format!("TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)") } else { String::new() };
-        let sql = format!(
-            "SELECT count(*), coalesce(sum(hashtextextended((x.*)::text, 0)::numeric), 0)::text \
-             FROM ONLY {relation} AS x {sample}"
-        );
-        let rows = session.rows(&sql, &[]).await?;
-        match rows.first() {
-            Some(row) => Ok(Fingerprint { rows: row.get::<_, i64>(0).unsigned_abs(), hash: row.get(1) }),
-            None => Err(Trouble::bug("a count without a row")),
-        }
+        let (session, listed) =
+            self.things.get(table).ok_or_else(|| Trouble::bug(format!("{table} is not in this view")))?;
+        // One table that cannot be read must not end the view of the others.
+        session.run("SAVEPOINT one").await?;
+        let said = session.text(&listed.statement(percent)).await;
+        session.run("ROLLBACK TO SAVEPOINT one; RELEASE SAVEPOINT one").await?;
+        let said = said?.unwrap_or_default();
+        let (rows, hash) = said.split_once(' ').ok_or_else(|| Trouble::bug("a fingerprint without rows"))?;
+        let rows = rows.parse().map_err(|_| Trouble::bug("a number of rows that is no number"))?;
+        Ok(Fingerprint { rows, hash: hash.to_owned() })
     }
 
     async fn end(self: Box<Self>) -> Result<(), Trouble> {
-        // Ends with its sessions; nothing was written.
+        // Closing the sessions ends their transactions.
+        drop(self.things);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_stay_names() {
+        let listed = Listed { schema: "s\"x".into(), name: "t; --\n".into(), bytes: 1 };
+        assert!(listed.statement(100.0).ends_with("FROM ONLY \"s\"\"x\".\"t; --\n\" AS t"));
+        assert!(listed.statement(2.5).ends_with(" AS t TABLESAMPLE SYSTEM (2.5) REPEATABLE (0)"));
+        assert_eq!(listed.shown(), r#"\"s\"\"x\".\"t; --\n\""#);
+        assert_eq!(shown("plain_1"), "plain_1");
     }
 }

@@ -1,11 +1,16 @@
-//! What `status` shows of a server. Never fails: what cannot be said is unknown, with the reason.
+//! What `status` shows of one side. A server that is down, or that does not let us in, is no error here.
 
 use std::time::Duration;
 
-use super::session::Timeouts;
-use super::{connect, door, names};
+use super::access::{self, Fence};
+use super::names::{self, literal};
+use super::session::{Session, Timeouts};
+use super::{connect, door, files};
 use crate::engine::{Place, ServerState};
+use crate::runtime::State;
 use crate::trouble::Trouble;
+
+const QUICK: Duration = Duration::from_secs(2);
 
 pub(super) async fn state(place: &Place) -> ServerState {
     match look(place).await {
@@ -15,25 +20,67 @@ pub(super) async fn state(place: &Place) -> ServerState {
 }
 
 async fn look(place: &Place) -> Result<ServerState, Trouble> {
-    let session = connect::either(place, Timeouts::short(Duration::from_secs(2))).await?;
-    let ours = [names::admin(&place.plan), names::replication(&place.plan), names::probe(&place.plan)];
-    let ours: Vec<String> = ours.iter().map(|role| names::literal(role)).collect();
+    let found = connect::found(place).await?;
+    if found.state != State::Running {
+        let note = Some(format!("container {} is {:?}", found.name, found.state));
+        return Ok(ServerState {
+            writable: Some(false),
+            clients_admitted: Some(false),
+            following: Some(false),
+            clients_connected: Some(0),
+            note,
+        });
+    }
+    let admitted = admitted(place).await;
+    match connect::either(place, Timeouts::short(QUICK)).await {
+        Ok(session) => said(&session, place, admitted).await,
+        // Shut, and our role is gone with the run: the other side knows whether it follows.
+        Err(trouble) => {
+            let following = seen_by_other(place).await;
+            let writable = (following == Some(true) || admitted == Some(false)).then_some(false);
+            let note = following.is_none().then(|| trouble.one_line());
+            Ok(ServerState { writable, clients_admitted: admitted, following, note, ..ServerState::default() })
+        }
+    }
+}
+
+/// By the rules in force where we can knock, else by those on disk.
+async fn admitted(place: &Place) -> Option<bool> {
+    if let Ok(answer) = door::knock(place).await {
+        return Some(answer == door::Answer::Open);
+    }
+    let rules = files::text(place, "pg_hba.conf").await.ok()?;
+    let closed = access::closed(&place.plan);
+    let mark = closed.lines().next().unwrap_or_default();
+    Some(access::fence_of(&rules, &place.plan) == Fence::None && !rules.starts_with(mark))
+}
+
+async fn said(session: &Session, place: &Place, admitted: Option<bool>) -> Result<ServerState, Trouble> {
     let sql = format!(
-        "SELECT NOT pg_is_in_recovery(), \
-         pg_is_in_recovery() AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
-         (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
-          AND pid <> pg_backend_pid() AND usename NOT IN ({}))",
-        ours.join(", ")
+        "SELECT pg_is_in_recovery() || ' ' || EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming') \
+         || ' ' || (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend' \
+         AND a.pid <> pg_backend_pid() AND a.usename IS DISTINCT FROM {})",
+        literal(&names::admin(&place.plan)),
     );
-    let rows = session.rows(&sql, &[]).await?;
-    let row = rows.first().ok_or_else(|| Trouble::bug("a look without a row"))?;
-    let primary: bool = row.get(0);
-    let admitted = door::knock(place).await.ok().map(|answer| answer == door::Answer::Open);
-    Ok(ServerState {
-        writable: admitted.map(|admitted| primary && admitted),
-        clients_admitted: admitted,
-        following: Some(row.get(1)),
-        clients_connected: u32::try_from(row.get::<_, i64>(2)).ok(),
-        note: None,
-    })
+    let said = session.text(&sql).await?.unwrap_or_default();
+    match said.split(' ').collect::<Vec<_>>()[..] {
+        [recovery, streaming, clients] => Ok(ServerState {
+            writable: admitted.map(|admitted| admitted && recovery == "false"),
+            clients_admitted: admitted,
+            following: Some(recovery == "true" && streaming == "true"),
+            clients_connected: clients.parse().ok(),
+            note: None,
+        }),
+        _ => Err(Trouble::bug("a server's state was not understood")),
+    }
+}
+
+async fn seen_by_other(place: &Place) -> Option<bool> {
+    let other = Place { side: place.side.other(), ..place.clone() };
+    let session = connect::either(&other, Timeouts::short(QUICK)).await.ok()?;
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = {}",
+        literal(&names::slot(&place.plan))
+    );
+    session.text(&sql).await.ok().flatten().map(|count| count != "0")
 }

@@ -164,7 +164,7 @@ pub(super) async fn ensure_ended(session: &Session, plan: &Plan, tell: &Teller) 
 
 /// Waits for a switch that is acting; a session that holds the lock without doing anything (a switch that is done, a
 /// tool that was killed) is ended.
-async fn ensure_locked(session: &Session, tell: &Teller) -> Result<(), Trouble> {
+pub(super) async fn ensure_locked(session: &Session, tell: &Teller) -> Result<(), Trouble> {
     let wait = Wait {
         what: "the window's lock on V1",
         limit: Limit { name: "limits.statement", value: Duration::from_secs(10) },

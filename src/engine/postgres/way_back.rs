@@ -1,163 +1,176 @@
-//! The former leader follows the new one, so that the way back stays open.
+//! The way back: below the line V1, shut for good, becomes a follower of V2.
 //!
-//! V1 is ended with SIGQUIT: a clean stop would write a shutdown checkpoint beyond the point where V2's history
-//! forked off, and without checksums or `wal_log_hints` nothing could mend that. It comes back as a standby, first
-//! of nobody: then it stands still exactly at the switch, readable, which is what `verify` compares with. Then it is
-//! told its leader, without another restart (`primary_conninfo` is reloadable since PostgreSQL 13).
+//! V1 is stopped with SIGQUIT, so that no shutdown checkpoint is written past the point where V2 went its own way. It
+//! is then started as a follower of nobody: in recovery a server writes nothing to its log, not even by being read
+//! (an ordinary SELECT prunes pages), so that V1 can be compared with V2 and still follow it afterwards.
 
 use std::time::Duration;
 
+use super::before::Before;
+use super::checks::mount_of;
 use super::session::{Session, Timeouts};
-use super::{connect, follow, names};
-use crate::engine::Place;
-use crate::runtime::{Attachment, Call, State};
+use super::{auto_conf, connect, files, follow, names, prepare, rewind, standby};
+use crate::engine::{Place, Side};
+use crate::runtime::{Attachment, Call, Container, State};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
-/// How long a server may take to stop, or to recover and answer.
-const START: Limit<'_> = Limit { name: "limits.total", value: Duration::from_secs(120) };
+const STOP_WITHIN: Duration = Duration::from_secs(120);
 
-/// Process 1 is told to quit; then every process is continued, as the background writer was stopped when the
-/// listener was let go (it would have written into the log beyond the fork) and cannot quit while it is.
+/// V1 stands still and can be read. What it holds is what it held when it was fenced.
+pub(super) async fn ensure_still(place: &Place) -> Result<Session, Trouble> {
+    let found = connect::found(place).await?;
+    if found.auto_remove {
+        return Err(Trouble::failed("V1 was started with --rm: stopping it would remove it, so it is left as it is"));
+    }
+    if found.state != State::Running || files::read(place, "standby.signal").await?.is_none() {
+        place.runtime.ensure_restart_policy(&found.id, "no").await?;
+        quit(place, &found).await?;
+        let network = place.plan.private_network.clone();
+        place.runtime.ensure_joined(&found.id, &Attachment { network, ..Attachment::default() }).await?;
+        let settings = files::text(place, "postgresql.auto.conf").await?;
+        let original = auto_conf::without_ours(&settings, &place.plan);
+        standby::write(place, &original, follow::keep_mib(place), standby::Leader::Nobody).await?;
+        place.runtime.ensure_started(&found.id).await?;
+    }
+    until_readable(place).await
+}
+
+/// The background writer was stopped when the listener was let go, as it would have written into the log past the
+/// fork; it cannot quit before it is continued, and the server would wait for it.
 const QUIT: &str = r#"read -r pid rest < "$1/postmaster.pid" || exit 0; kill -QUIT "$pid"; kill -CONT -1; exit 0"#;
 
-/// A slot on the leader-to-be keeps the log that the former leader will need. Made while it still follows, so that
-/// it begins before the fork; bounded when the switch is done.
-pub(super) async fn ensure_slot(session: &Session, place: &Place) -> Result<(), Trouble> {
-    let slot = names::literal(&names::slot(&place.plan));
-    session
-        .run(&format!(
-            "SELECT pg_create_physical_replication_slot({slot}, true) \
-             WHERE NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_name = {slot})"
-        ))
-        .await
-}
-
-/// `Err` in the inner result: why it cannot follow; it is stopped then.
-pub(super) async fn ensure_following(former: &Place) -> Result<Result<String, String>, Trouble> {
-    ensure_standing_still(former).await?;
-    let container = connect::container(former).await?;
-    let leader = Place { side: former.side.other(), ..former.clone() };
-    let leading = connect::either(&leader, timeouts(former)).await?;
-    ensure_slot(&leading, &leader).await?;
-    bound_slot(&leading, former).await?;
-    follow::tell_leader(former).await?;
-    match wait_for_streaming(&leading, former).await {
-        Ok(()) => Ok(Ok(format!("{} follows {}", former.side, leader.side))),
-        Err(trouble) => {
-            let log = former.runtime.log_tail(&container, 5).await?;
-            former.runtime.ensure_stopped(&container, "SIGINT", START.value).await?;
-            drop_slot(&leading, former).await?;
-            Ok(Err(format!("{}; its log ends: {}", trouble.one_line(), log.trim().replace('\n', " / "))))
-        }
-    }
-}
-
-/// The former leader as a standby of nobody, where the switch was. Does nothing if it is a standby already.
-pub(super) async fn ensure_standing_still(former: &Place) -> Result<(), Trouble> {
-    let found = connect::found(former).await?;
-    former.runtime.ensure_restart_policy(&found.id, "no").await?;
+async fn quit(place: &Place, found: &Container) -> Result<(), Trouble> {
     if found.state == State::Running {
-        // After a crash of the tool it may be a standby already; one that does not answer is quit and started anew.
-        let private = found.networks.iter().any(|on| on.network == former.plan.private_network);
-        if private
-            && let Ok(session) = connect::admin(former, "switchover", timeouts(former)).await
-            && session.text("SELECT pg_is_in_recovery()").await?.as_deref() == Some("t")
-        {
-            return Ok(());
+        let argv = ["sh", "-c", QUIT, "sh", connect::data(place)];
+        let call = Call { argv: &argv, user: Some("0:0"), stdin: b"" };
+        // It may end under this call: what counts is that it stops.
+        if let Err(trouble) = place.runtime.exec(&found.id, &call).await {
+            tracing::debug!("asking V1 to quit: {}", trouble.one_line());
         }
-        let argv = ["sh", "-c", QUIT, "sh", connect::data(former)];
-        former.runtime.exec(&found.id, &Call { argv: &argv, user: Some("0:0"), stdin: b"" }).await?;
     }
-    former.runtime.ensure_stopped(&found.id, "SIGQUIT", START.value).await?;
-    follow::standby_files(former, None).await?;
-    let private = Attachment { network: former.plan.private_network.clone(), ..Attachment::default() };
-    former.runtime.ensure_joined(&found.id, &private).await?;
-    former.runtime.ensure_started(&found.id).await?;
-    wait_for_answer(former, &found.id).await
+    place.runtime.ensure_stopped(&found.id, "SIGQUIT", STOP_WITHIN).await.map(drop)
 }
 
-async fn wait_for_answer(former: &Place, container: &str) -> Result<(), Trouble> {
+async fn until_readable(place: &Place) -> Result<Session, Trouble> {
     let wait = Wait {
-        what: "the former leader to come back as a standby",
-        limit: START,
+        what: "V1 to be readable again",
+        limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
         every: Duration::from_millis(50),
         kind: Kind::Failed,
     };
-    wait::until(wait, &former.tell, async || {
-        let why = match connect::admin(former, "switchover", timeouts(former)).await {
-            Ok(session) => match session.text("SELECT pg_is_in_recovery()").await?.as_deref() {
-                Some("t") => return Ok(Look::Done(())),
-                _ => return Err(Trouble::person("the former leader did not come back as a standby")),
-            },
-            Err(trouble) => trouble.one_line(),
-        };
-        match former.runtime.container(container).await? {
-            Some(now) if now.state == State::Running => Ok(Look::NotYet(why)),
-            _ => {
-                let log = former.runtime.log_tail(container, 10).await?;
-                Err(Trouble::failed("the former leader does not start as a standby").because(Trouble::failed(log)))
-            }
+    let timeouts = Timeouts::short(place.plan.limits.statement.0);
+    let first = connect::found(place).await?;
+    wait::until(wait, &place.tell, async || {
+        let now = connect::found(place).await?;
+        if now.state != State::Running || now.started_at != first.started_at {
+            let log = place.runtime.log_tail(&now.id, 12).await?;
+            return Err(Trouble::failed("V1 does not start as a follower").because(Trouble::failed(log)));
+        }
+        match connect::admin(place, "switchover", timeouts).await {
+            Ok(session) => Ok(Look::Done(session)),
+            Err(trouble) => Ok(Look::NotYet(trouble.one_line())),
         }
     })
     .await
 }
 
-async fn wait_for_streaming(leading: &Session, former: &Place) -> Result<(), Trouble> {
-    let slot = names::literal(&names::slot(&former.plan));
-    let wait = Wait {
-        what: "the former leader to follow",
-        limit: Limit { name: "limits.total", value: Duration::from_secs(30) },
-        every: Duration::from_millis(50),
-        kind: Kind::Failed,
+/// V1 follows V2, or `Err` says why it cannot, and it is stopped.
+pub(super) async fn ensure_way_back(place: &Place) -> Result<Result<String, String>, Trouble> {
+    let found = connect::found(place).await?;
+    let v2 = Place { side: Side::V2, ..place.clone() };
+    let leader = connect::either(&v2, Timeouts::short(place.plan.limits.statement.0)).await?;
+    match follow_v2(place, &leader).await {
+        Ok(how) => Ok(Ok(how)),
+        Err(trouble) => {
+            if !found.auto_remove {
+                place.runtime.ensure_restart_policy(&found.id, "no").await?;
+                place.runtime.ensure_stopped(&found.id, "SIGINT", STOP_WITHIN).await?;
+            }
+            // Without a follower it would only fill V2's disk.
+            prepare::ensure_no_slot(&leader, place, &names::slot(&place.plan)).await?;
+            Ok(Err(trouble.one_line()))
+        }
+    }
+}
+
+async fn follow_v2(place: &Place, leader: &Session) -> Result<String, Trouble> {
+    prepare::ensure_slot(leader, &names::slot(&place.plan)).await?;
+    let v1 = ensure_still(place).await?;
+    if let standby::Follows::Yes(lsn) = standby::follows(&v1).await? {
+        return Ok(format!("V1 follows V2, at {lsn}"));
+    }
+    let (end, fork) = (end_of(&v1).await?, fork_of(leader).await?);
+    let past = format!("SELECT '{end}'::pg_lsn > '{fork}'::pg_lsn");
+    if v1.text(&past).await?.as_deref() == Some("t") {
+        drop(v1);
+        return rewound(place, leader, &end, &fork).await;
+    }
+    point_at_v2(place).await?;
+    prepare::reload(&v1, place).await?;
+    follow::until_following(place).await.map(|(_, how)| how)
+}
+
+async fn point_at_v2(place: &Place) -> Result<(), Trouble> {
+    let settings = files::text(place, "postgresql.auto.conf").await?;
+    let original = auto_conf::without_ours(&settings, &place.plan);
+    standby::write(place, &original, follow::keep_mib(place), standby::Leader::Other).await
+}
+
+/// The end of V1's log.
+async fn end_of(v1: &Session) -> Result<String, Trouble> {
+    let end = v1.text("SELECT pg_last_wal_replay_lsn()").await?;
+    end.ok_or_else(|| Trouble::failed("V1 does not say where its log ends"))
+}
+
+/// Where V2's log left V1's: the last line of its history.
+async fn fork_of(leader: &Session) -> Result<String, Trouble> {
+    let sql = "SELECT split_part((regexp_match(pg_read_file('pg_wal/' || name), \
+               E'([0-9]+\\t[0-9A-F]+/[0-9A-F]+\\t[^\\n]*)\\n*$'))[1], E'\\t', 2) \
+               FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{8}\\.history$' ORDER BY name DESC LIMIT 1";
+    match leader.text(sql).await? {
+        Some(lsn) if !lsn.is_empty() => Ok(lsn),
+        _ => Err(Trouble::failed("V2 does not say where its log left V1's")),
+    }
+}
+
+/// V1 has written a little past the switch.
+async fn rewound(place: &Place, leader: &Session, end: &str, fork: &str) -> Result<String, Trouble> {
+    let before = Before::of(&place.plan)?;
+    let past = format!("V1's log goes on to {end}, past {fork} where V2 left it");
+    if !before.can_rewind {
+        return Err(Trouble::failed(format!(
+            "{past}; without checksums or wal_log_hints it cannot be rewound, the way back needs a new copy"
+        )));
+    }
+    let container = connect::found(place).await?;
+    let Some(mounts) = mounts(place, &container, &before) else {
+        return Err(Trouble::failed(format!("{past}, and its data is in no volume: it cannot be rewound")));
     };
-    let streaming = format!(
-        "SELECT count(*) FROM pg_replication_slots AS s JOIN pg_stat_replication AS r ON r.pid = s.active_pid \
-         WHERE s.slot_name = {slot} AND r.state = 'streaming' AND r.replay_lsn IS NOT NULL"
-    );
-    wait::until(wait, &former.tell, async || {
-        Ok(match leading.text(&streaming).await?.as_deref() {
-            Some("1") => Look::Done(()),
-            _ => Look::NotYet("it does not stream yet".into()),
-        })
-    })
-    .await
+    place.runtime.ensure_stopped(&container.id, "SIGINT", STOP_WITHIN).await?;
+    let fence = files::text(place, "pg_hba.conf").await?;
+    let settings = files::text(place, "postgresql.auto.conf").await?;
+    // pg_rewind reads V2's timeline from its last checkpoint.
+    leader.run("SET statement_timeout = 0; CHECKPOINT").await?;
+    rewind::ensure_rewound(place, before.owners[0], &mounts).await?;
+    files::write(place, "pg_hba.conf", fence.as_bytes()).await?;
+    let original = auto_conf::without_ours(&settings, &place.plan);
+    standby::write(place, &original, follow::keep_mib(place), standby::Leader::Other).await?;
+    place.runtime.ensure_started(&container.id).await?;
+    follow::until_following(place).await.map(|(_, how)| format!("{how} (rewound: {past})"))
 }
 
-/// What V2 keeps for V1 must not fill V2's disk: beyond the limit the way back is lost, and `status` says so.
-async fn bound_slot(leading: &Session, former: &Place) -> Result<(), Trouble> {
-    let megabytes = former.plan.limits.way_back.0 >> 20;
-    leading.run(&format!("ALTER SYSTEM SET max_slot_wal_keep_size = '{megabytes}MB'")).await?;
-    leading.run("SELECT pg_reload_conf()").await
-}
-
-/// Without a follower the slot would only fill the disk.
-pub(super) async fn drop_slot(leading: &Session, place: &Place) -> Result<(), Trouble> {
-    let slot = names::literal(&names::slot(&place.plan));
-    let wait = Wait {
-        what: "the slot to be let go",
-        limit: Limit { name: "limits.statement", value: place.plan.limits.statement.0 },
-        every: Duration::from_millis(20),
-        kind: Kind::Failed,
-    };
-    wait::until(wait, &place.tell, async || {
-        // An active slot cannot be dropped; its sender ends when the follower is gone.
-        leading
-            .text(&format!(
-                "SELECT count(pg_terminate_backend(active_pid)) FROM pg_replication_slots WHERE slot_name = {slot} AND active"
-            ))
-            .await?;
-        leading
-            .text(&format!(
-                "SELECT count(pg_drop_replication_slot(slot_name)) FROM pg_replication_slots WHERE slot_name = {slot} AND NOT active"
-            ))
-            .await?;
-        let left = leading.text(&format!("SELECT count(*) FROM pg_replication_slots WHERE slot_name = {slot}")).await?;
-        Ok(if left.as_deref() == Some("0") { Look::Done(()) } else { Look::NotYet("it is still in use".into()) })
-    })
-    .await
-}
-
-fn timeouts(place: &Place) -> Timeouts {
-    Timeouts::short(place.plan.limits.statement.0)
+/// V1's mounts that hold data. `None`: it is not in mounts.
+fn mounts(place: &Place, container: &Container, before: &Before) -> Option<Vec<(String, String, bool)>> {
+    let paths = std::iter::once(connect::data(place))
+        .chain(before.tablespaces.iter().map(String::as_str))
+        .chain(before.wal_directory.as_deref());
+    let mut all = Vec::new();
+    for path in paths {
+        let mount = mount_of(container, path)?;
+        all.push((mount.source.clone(), mount.destination.clone(), false));
+    }
+    all.sort();
+    all.dedup();
+    Some(all)
 }

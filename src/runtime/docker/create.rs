@@ -155,7 +155,7 @@ fn host_config(recipe: &Recipe, replaced: &Replaced, like: &ContainerInspectResp
     if let Some(tmpfs) = &mut host.tmpfs {
         tmpfs.retain(|destination, _| !replaced.is_at(destination));
     }
-    host.port_bindings = host.port_bindings.map(|ports| with_present_numbers(ports, like));
+    host.port_bindings = Some(with_present_numbers(&host, like));
     // NetworkMode stays V1's own network although V2 stands on the private one only: it is what V2 falls back to when
     // it is on no network at all, and the private one will be gone by then. Tried on 20.10: the endpoints given at
     // creation decide, not the mode, also across restarts.
@@ -169,18 +169,13 @@ fn host_config(recipe: &Recipe, replaced: &Replaced, like: &ContainerInspectResp
 }
 
 /// Ephemeral ports are given the number that V1 has now: clients that learned it find V2.
-fn with_present_numbers(asked: PortMap, like: &ContainerInspectResponse) -> PortMap {
+fn with_present_numbers(host: &HostConfig, like: &ContainerInspectResponse) -> PortMap {
     let net = like.network_settings.clone().unwrap_or_default();
-    let host = HostConfig { port_bindings: Some(asked.clone()), ..HostConfig::default() };
-    let present: Vec<Port> = super::look::ports(&host, &net);
-    asked
-        .into_keys()
-        .map(|container| {
-            let of_it = present.iter().filter(|port| port.container == container);
-            let bindings: Vec<PortBinding> = of_it.map(binding).collect();
-            (container, Some(bindings))
-        })
-        .collect()
+    let mut bindings = PortMap::new();
+    for port in super::ports::ports(host, &net) {
+        bindings.entry(port.container.clone()).or_default().get_or_insert_default().push(binding(&port));
+    }
+    bindings
 }
 
 fn binding(port: &Port) -> PortBinding {

@@ -4,8 +4,7 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
-use super::lifecycle::is_gone;
-use super::{Docker, Image};
+use super::{Docker, Image, said};
 use crate::trouble::Trouble;
 
 impl Docker {
@@ -19,7 +18,8 @@ impl Docker {
         }
         match self.engine.api.inspect_image(reference).await {
             Ok(found) => Ok(Some(found)),
-            Err(error) if is_gone(&error) => Ok(None),
+            // 400: no image can be called so (capital letters, for one).
+            Err(error) if matches!(said::status(&error), Some(400 | 404)) => Ok(None),
             Err(error) => Err(self.engine.trouble(format!("cannot look at image {reference}"), error)),
         }
     }
@@ -59,7 +59,7 @@ fn absent(reference: &str) -> Trouble {
 
 fn could_be_an_image(reference: &str) -> bool {
     let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | ':' | '@');
-    !reference.is_empty() && reference.chars().all(ok) && !reference.contains("..")
+    (1..=255).contains(&reference.len()) && reference.chars().all(ok) && !reference.contains("..")
 }
 
 fn is_an_id(reference: &str) -> bool {

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, EndpointSettings, HostConfig, MountPoint,
-    NetworkSettings, PortBinding, RestartPolicy,
+    NetworkSettings, RestartPolicy,
 };
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder};
 use futures_util::StreamExt;
 
+use super::ports::ports;
 use super::{Call, Container, Docker, said};
-use crate::runtime::{Attachment, LABEL_CONTAINER, Mount, MountKind, Port, State};
+use crate::runtime::{Attachment, LABEL_CONTAINER, Mount, MountKind, State};
 use crate::trouble::Trouble;
 
 /// The environment variables whose values are no secret and that engines ask for.
@@ -29,6 +30,10 @@ const SETTINGS: &[&str] = &[
     "MARIADB_USER",
     "MARIADB_VERSION",
 ];
+
+/// One line an interface: hardware address, packets received.
+const INTERFACES: &str =
+    r#"for i in /sys/class/net/*; do echo "$(cat "$i/address") $(cat "$i/statistics/rx_packets")"; done"#;
 
 impl Docker {
     pub(super) async fn look_at_container(&self, name: &str) -> Result<Option<Container>, Trouble> {
@@ -98,16 +103,31 @@ impl Docker {
         Ok(text.lines().filter(public).collect::<Vec<_>>().join("\n"))
     }
 
+    /// Read inside: the engine's own statistics take a second and do not say which network an interface is on.
+    pub(super) async fn packets_from(&self, container: &str, network: &str) -> Result<Option<u64>, Trouble> {
+        let Some(found) = self.inspect(container).await? else { return Ok(None) };
+        let networks = found.network_settings.and_then(|net| net.networks).unwrap_or_default();
+        let Some(hardware) = networks.get(network).and_then(|end| end.mac_address.clone()) else { return Ok(None) };
+        let call = Call { argv: &["sh", "-c", INTERFACES], ..Call::default() };
+        let Ok(output) = self.run_inside(container, &call).await else { return Ok(None) };
+        Ok(packets_of(&hardware, &String::from_utf8_lossy(&output.stdout)))
+    }
+
     pub(super) async fn free_bytes_at(&self, container: &str, path: &str) -> Result<Option<u64>, Trouble> {
         let output = self.run_inside(container, &Call { argv: &["df", "-P", "-k", path], ..Call::default() }).await?;
         Ok(free_kib(&String::from_utf8_lossy(&output.stdout)).map(|kib| kib * 1024))
     }
 }
 
+fn packets_of(hardware: &str, interfaces: &str) -> Option<u64> {
+    let pairs = interfaces.lines().filter_map(|line| line.split_once(' '));
+    pairs.filter(|(address, _)| *address == hardware).find_map(|(_, packets)| packets.trim().parse().ok())
+}
+
 /// The `Available` column of `df -P`: the one before the percentage. The device's name may hold spaces.
 fn free_kib(df: &str) -> Option<u64> {
     let words: Vec<&str> = df.lines().last()?.split_whitespace().collect();
-    let percent = words.iter().rposition(|word| word.strip_suffix('%').is_some_and(|n| n.parse::<u8>().is_ok()))?;
+    let percent = words.iter().position(|word| word.strip_suffix('%').is_some_and(|n| n.parse::<u8>().is_ok()))?;
     words.get(percent.checked_sub(1)?)?.parse().ok()
 }
 
@@ -231,48 +251,23 @@ fn attachment(id: &str, network: &str, end: &EndpointSettings) -> Attachment {
     }
 }
 
-/// What was asked for, with the numbers the engine chose where it was asked to choose.
-pub(super) fn ports(host: &HostConfig, net: &NetworkSettings) -> Vec<Port> {
-    let asked = host.port_bindings.clone().unwrap_or_default();
-    let bound = net.ports.clone().unwrap_or_default();
-    let mut all = Vec::new();
-    for (container, bindings) in &asked {
-        let bound = bound.get(container).cloned().flatten().unwrap_or_default();
-        all.extend(bindings.iter().flatten().map(|binding| port(container, binding, &bound)));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_space_is_found_whatever_the_device_is_called() {
+        let head = "Filesystem 1024-blocks Used Available Capacity Mounted on\n";
+        let df = |line: &str| free_kib(&format!("{head}{line}\n"));
+        assert_eq!(df("/dev/vda1 100 40 60 40% /var/lib/postgresql/data"), Some(60));
+        assert_eq!(df("my server:/a b 100 40 61 40% /with 100% blank"), Some(61));
+        assert_eq!(df("df: /nowhere: No such file or directory"), None);
     }
-    if host.publish_all_ports == Some(true) {
-        let chosen = bound.iter().filter(|(container, _)| !asked.contains_key(*container));
-        for (container, bindings) in chosen {
-            // One a family is bound; one is enough to ask for both again.
-            all.extend(
-                bindings.iter().flatten().take(1).map(|binding| port(container, &any(binding), bindings_of(bindings))),
-            );
-        }
-    }
-    all.sort_by(|a, b| (&a.container, &a.host_ip, a.host_port).cmp(&(&b.container, &b.host_ip, b.host_port)));
-    all
-}
 
-fn bindings_of(bindings: &Option<Vec<PortBinding>>) -> &[PortBinding] {
-    bindings.as_deref().unwrap_or_default()
-}
-
-fn any(binding: &PortBinding) -> PortBinding {
-    PortBinding { host_port: None, ..binding.clone() }
-}
-
-fn port(container: &str, asked: &PortBinding, bound: &[PortBinding]) -> Port {
-    let host_ip = asked.host_ip.clone().unwrap_or_default();
-    let number =
-        |text: &Option<String>| text.as_deref().and_then(|port| port.parse::<u16>().ok()).filter(|port| *port > 0);
-    let fixed = number(&asked.host_port);
-    let same_address =
-        |binding: &&PortBinding| host_ip.is_empty() || binding.host_ip.as_deref() == Some(host_ip.as_str());
-    let chosen = bound.iter().find(same_address).and_then(|binding| number(&binding.host_port));
-    Port {
-        container: container.to_owned(),
-        host_ip,
-        host_port: fixed.or(chosen).unwrap_or_default(),
-        ephemeral: fixed.is_none(),
+    #[test]
+    fn packets_are_counted_for_the_right_interface() {
+        let interfaces = "02:42:ac:11:00:02 12\n02:42:ac:12:00:02 345\n00:00:00:00:00:00 7\n";
+        assert_eq!(packets_of("02:42:ac:12:00:02", interfaces), Some(345));
+        assert_eq!(packets_of("02:42:ac:13:00:02", interfaces), None);
     }
 }

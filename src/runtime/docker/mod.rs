@@ -24,6 +24,7 @@ mod images;
 mod lifecycle;
 mod look;
 mod networks;
+mod ports;
 mod said;
 mod tunnel;
 mod volumes;
@@ -73,6 +74,9 @@ impl Runtime for Docker {
     }
     async fn free_bytes(&self, container: &str, path: &str) -> Result<Option<u64>, Trouble> {
         self.free_bytes_at(container, path).await
+    }
+    async fn packets_received(&self, container: &str, network: &str) -> Result<Option<u64>, Trouble> {
+        self.packets_from(container, network).await
     }
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Trouble> {
         self.last_log_lines(container, lines).await

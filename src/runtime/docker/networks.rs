@@ -17,7 +17,8 @@ impl Docker {
     }
 
     async fn inspect_network(&self, name: &str) -> Result<Option<NetworkInspect>, Trouble> {
-        if name.is_empty() {
+        // A name with a slash never comes back from the engine's router.
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
             return Ok(None);
         }
         match self.engine.api.inspect_network(&in_path(name), None::<InspectNetworkOptions>).await {
@@ -78,25 +79,31 @@ impl Docker {
         };
         let Err(error) = self.on(container, &join).await else { return Ok(()) };
         let Some(found) = self.look_at_container(container).await? else { return Err(no_container(container)) };
-        match place_on(&found, &to.network) {
-            Some(there) if stands_as_wanted(there, to) => return Ok(()),
-            // There, but under other names: it has to come back.
-            Some(_) if is_there_already(&error) => {
-                self.have_left(container, &to.network).await?;
-                if self.on(container, &join).await.is_ok() {
-                    return Ok(());
-                }
+        // Only this answer says so: after a join that failed half-way the container is listed as standing there too.
+        if is_there_already(&error) {
+            if place_on(&found, &to.network).is_some_and(|there| stands_as_wanted(there, to)) {
+                return Ok(());
             }
-            _ => {}
+            self.have_left(container, &to.network).await?;
+            if self.on(container, &join).await.is_ok() {
+                return Ok(());
+            }
         }
-        // A join that failed half-way (a port that is taken) leaves an address and a route behind, which make every
-        // later join fail too.
-        let _swept_or_not_there = self.leave(&found.id, &to.network).await;
         Err(self.engine.trouble(format!("{} cannot join network {}", called(&found), to.network), error))
     }
 
     pub(super) async fn have_left(&self, container: &str, network: &str) -> Result<(), Trouble> {
-        let Err(error) = self.leave(container, network).await else { return Ok(()) };
+        let api = &self.engine.api;
+        let path = in_path(network);
+        let left = self.on(container, async |id| {
+            // Force: also from a network that is gone, which a stopped container may still name.
+            let request = NetworkDisconnectRequest { container: id, force: Some(true) };
+            api.disconnect_network(&path, request).await
+        });
+        let Err(error) = left.await else { return Ok(()) };
+        if said::message(&error).contains("is not connected to") {
+            return Ok(());
+        }
         match self.look_at_container(container).await? {
             None => Ok(()),
             Some(found) if place_on(&found, network).is_none() => Ok(()),
@@ -104,17 +111,6 @@ impl Docker {
                 Err(self.engine.trouble(format!("{} cannot leave network {network}", called(&found)), error))
             }
         }
-    }
-
-    async fn leave(&self, container: &str, network: &str) -> Result<(), bollard::errors::Error> {
-        let api = &self.engine.api;
-        let network = in_path(network);
-        self.on(container, async |id| {
-            // Force: also from a network that is gone, which a stopped container may still name.
-            let request = NetworkDisconnectRequest { container: id, force: Some(true) };
-            api.disconnect_network(&network, request).await
-        })
-        .await
     }
 }
 
@@ -162,7 +158,7 @@ fn network(found: NetworkInspect) -> Network {
 }
 
 /// Networks may be called almost anything; a name must stay one part of a request's path.
-pub(super) fn in_path(name: &str) -> String {
+fn in_path(name: &str) -> String {
     let mut path = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {

@@ -21,6 +21,9 @@ use crate::wait::{self, Limit};
 
 /// `$1` is the port. Says `open` when it is connected, then copies both ways until either side ends. The official
 /// images have bash (Debian and its like) or nc (Alpine).
+///
+/// The last `wait` is vital: a child that outlives its shell is inherited by process 1, and a PostgreSQL that is
+/// process 1 takes the end of a strange child by a signal for the crash of one of its own: it ends every session.
 const COPY: &str = r#"
 if command -v bash >/dev/null 2>&1; then
   exec bash -c '
@@ -29,7 +32,8 @@ if command -v bash >/dev/null 2>&1; then
     cat <&3 & down=$!
     cat <&0 >&3 & up=$!
     wait -n "$down" "$up"
-    kill "$down" "$up" 2>/dev/null' switchover "$1"
+    kill "$down" "$up" 2>/dev/null
+    wait' switchover "$1"
 fi
 command -v nc >/dev/null 2>&1 || { echo "neither bash nor nc is in this container" >&2; exit 1; }
 echo open

@@ -4,17 +4,18 @@ use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptions;
 
 use super::lifecycle::is_gone;
-use super::networks::in_path;
+use super::look::could_be_a_container;
 use super::{Docker, Labels};
 use crate::runtime::LABEL_RUN;
 use crate::trouble::Trouble;
 
 impl Docker {
     pub(super) async fn look_at_volume(&self, name: &str) -> Result<Option<Volume>, Trouble> {
-        if name.is_empty() {
+        // The same rule holds for the names of volumes.
+        if !could_be_a_container(name) {
             return Ok(None);
         }
-        match self.engine.api.inspect_volume(&in_path(name)).await {
+        match self.engine.api.inspect_volume(name).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(self.engine.trouble(format!("cannot look at volume {name}"), error)),
@@ -45,7 +46,7 @@ impl Docker {
         if found.labels.get(LABEL_RUN).map(String::as_str) != Some(run) {
             return Err(Trouble::refused(format!("volume {name} was not made by this run and is left alone")));
         }
-        match self.engine.api.remove_volume(&in_path(name), None::<RemoveVolumeOptions>).await {
+        match self.engine.api.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
             Err(error) if is_gone(&error) => Ok(()),
             Err(error) => Err(self.engine.trouble(format!("cannot remove volume {name}"), error)),

@@ -232,6 +232,15 @@ async fn a_run_interrupted_in_the_window_starts_it_over() {
 }
 
 #[tokio::test]
+async fn a_record_of_the_window_may_be_lost() {
+    let mut run = Run::new();
+    run.drive(Wish::Prepare).await;
+    // The fence was begun too, but the power was lost before that record was on disk.
+    run.journal().append(Event::Begun { step: "hold".into() }).unwrap();
+    assert_eq!(run.drive(Wish::Rescue).await, ended("-fence -hold", "back to ready: the run was interrupted"));
+}
+
+#[tokio::test]
 async fn the_guard_goes_back_and_stops() {
     let mut run = Run::new();
     run.world.hang = "fence";

@@ -1,0 +1,98 @@
+//! Every precheck: an id that never changes, a verdict, what was found, and what to do about it. Pure.
+
+use super::machine::Machine;
+use super::said::{Fixed, Inside, Moving};
+use crate::config::Limits;
+use crate::engine::{Check, Verdict};
+use crate::plan::Plan;
+use crate::runtime::{Container, Image};
+
+mod fixed;
+mod image;
+mod moving;
+mod room;
+
+pub(super) use fixed::{mount_of, outside_files};
+pub(super) use image::libraries_of;
+
+/// All that was found, of both sides.
+pub(super) struct Found<'a> {
+    pub(super) container: &'a Container,
+    pub(super) v1_image: Option<&'a Image>,
+    pub(super) v2_image: &'a Image,
+    pub(super) moving: &'a Moving,
+    pub(super) fixed: &'a Fixed,
+    pub(super) inside: &'a [(String, Inside)],
+    pub(super) v1: &'a Machine,
+    pub(super) v2: &'a Machine,
+    pub(super) v1_free: Option<u64>,
+    /// Bytes a second, as measured.
+    pub(super) write_rate: Option<u64>,
+    pub(super) wal_directory: Option<&'a str>,
+    pub(super) allow: &'a [String],
+    pub(super) limits: &'a Limits,
+}
+
+impl Found<'_> {
+    pub(super) fn bytes(&self) -> u64 {
+        self.fixed.databases.iter().map(|database| database.bytes).sum()
+    }
+}
+
+/// The whole list, for `plan`.
+pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
+    let mut checks = image::checks(found);
+    checks.extend(fixed::checks(found));
+    checks.extend(moving::checks(found.moving, None, found.allow));
+    checks.extend(room::checks(found));
+    checks
+}
+
+/// Those that may have changed since; what this run itself made is not held against V1.
+pub(super) fn again(moving: &Moving, plan: &Plan) -> Vec<Check> {
+    moving::checks(moving, Some(plan), &plan.allow)
+}
+
+fn passed(id: &str, found: impl Into<String>) -> Check {
+    Check { id: id.into(), verdict: Verdict::Passed, found: found.into(), hint: None }
+}
+
+fn noted(id: &str, found: impl Into<String>) -> Check {
+    Check { id: id.into(), verdict: Verdict::Noted, found: found.into(), hint: None }
+}
+
+fn refused(id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check { id: id.into(), verdict: Verdict::Refused, found: found.into(), hint: Some(hint.into()) }
+}
+
+/// Refused, or accepted where `allow:` names `word`.
+fn unless_allowed(allow: &[String], word: &str, id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
+    let verdict = if allow.iter().any(|allowed| allowed == word) { Verdict::Accepted } else { Verdict::Refused };
+    let hint = match verdict {
+        Verdict::Accepted => None,
+        _ => Some(format!("{}; or accept it with `allow: [{word}]`", hint.into())),
+    };
+    Check { id: id.into(), verdict, found: found.into(), hint }
+}
+
+/// `1 slot`, `3 slots`.
+fn count(n: u32, one: &str) -> String {
+    match n {
+        1 => format!("1 {one}"),
+        n => format!("{n} {one}s"),
+    }
+}
+
+/// At most a few names, quoted by how they are shown, then how many more.
+fn some<T: AsRef<str>>(names: &[T]) -> String {
+    const SHOWN: usize = 5;
+    let mut text =
+        names.iter().take(SHOWN).map(|name| name.as_ref().escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Clients get into V2, by V1's own access rules; and V1's archiving goes on there.
+//!
+//! The files are made ready while there is time, on V2's disk, and renamed in the window.
+
+use std::time::Duration;
+
+use super::session::Session;
+use super::window::copy_to;
+use super::{access, auto_conf, connect, door, files, follow};
+use crate::engine::Place;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
+
+/// Settings first: the rules that are still there say that it is not finished.
+const RENAME: &str = "cat >/dev/null; [ -e switchover.open-hba ] || exit 0; \
+    [ ! -e switchover.open-conf ] || mv -f switchover.open-conf postgresql.auto.conf && \
+    mv -f switchover.open-hba pg_hba.conf && sync .";
+
+/// What V2 will have when it serves: V1's present rules and settings, without what the run set on V1.
+pub(super) async fn make_ready(place: &Place) -> Result<(), Trouble> {
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let rules = files::text(&leader, "pg_hba.conf").await?;
+    if access::fence_of(&rules, &place.plan) != access::Fence::None {
+        return Err(Trouble::failed("V1's access rules are those of a fence; they cannot be carried to V2"));
+    }
+    let settings = files::text(&leader, "postgresql.auto.conf").await?;
+    let original = auto_conf::without_ours(&settings, &place.plan);
+    let kept =
+        [("wal_log_hints", "on".to_owned()), ("max_slot_wal_keep_size", format!("{}MB", follow::keep_mib(place)))];
+    let settings = auto_conf::with_ours(&original, &place.plan, &kept);
+    files::write(place, files::OPEN_SETTINGS, settings.as_bytes()).await?;
+    files::write(place, files::OPEN_RULES, access::with_our_rules(&rules, &place.plan).as_bytes()).await
+}
+
+pub(super) async fn ensure_open(session: &Session, place: &Place) -> Result<(), Trouble> {
+    copy_to(session, RENAME, "").await?;
+    let closed = access::closed(&place.plan);
+    let mark = closed.lines().next().unwrap_or_default();
+    let mut reloaded = false;
+    let wait = Wait {
+        what: "V2 to let clients in",
+        limit: Limit { name: "limits.statement", value: place.plan.limits.statement.0 },
+        every: Duration::from_millis(1),
+        kind: Kind::Failed,
+    };
+    wait::until(wait, &place.tell, async || {
+        if !reloaded {
+            session.run("SELECT pg_reload_conf()").await?;
+            reloaded = true;
+        }
+        if door::knock(place).await? == door::Answer::Open {
+            return Ok(Look::Done(()));
+        }
+        let now = session.text("SELECT pg_read_file('pg_hba.conf')").await?.unwrap_or_default();
+        if now.starts_with(mark) {
+            return Err(Trouble::person("V2's own access rules are missing: it stays closed").hint(format!(
+                "put V1's pg_hba.conf into {} on V2, reload, `switchover resume`",
+                connect::data(place)
+            )));
+        }
+        Ok(Look::NotYet("its rules in force still refuse them".into()))
+    })
+    .await
+}
