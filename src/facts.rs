@@ -66,6 +66,11 @@ pub enum Fact {
         way_back: bool,
         why: String,
     },
+    /// What held the data of a side that is retired: volumes, and directories of the host, which are never removed.
+    Retiring {
+        volumes: Vec<String>,
+        directories: Vec<String>,
+    },
 }
 
 impl Fact {
@@ -106,6 +111,7 @@ impl fmt::Display for Fact {
                 }
                 if sampled.is_empty() { Ok(()) } else { write!(f, "; by sample: {}", sampled.join(", ")) }
             }
+            Fact::Retiring { .. } => f.write_str("nobody uses it"),
             Fact::Settled { way_back: true, .. } => f.write_str("V1 follows V2: the way back is open"),
             Fact::Settled { why, .. } => write!(f, "V1 is stopped and kept; no way back by replication: {why}"),
         }

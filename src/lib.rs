@@ -2,19 +2,26 @@
 //!
 //! Start reading at [`switchover`]: its table is the product. `ARCHITECTURE.md` has the map and who may use whom.
 
+pub mod cli;
 pub mod clients;
+pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod facts;
 pub mod gate;
 pub mod guard;
 pub mod plan;
+pub mod retire;
 pub mod run;
 pub mod runtime;
 pub mod saga;
 pub mod scenario;
+pub mod standing;
+pub mod state;
 pub mod storage;
+pub mod switchback;
 pub mod switchover;
+pub mod target;
 pub mod tell;
 pub mod trouble;
 pub mod verify;

@@ -2,11 +2,22 @@
 //!
 //! Names of all a run makes derive from the plan, never from chance, so that a resumed run finds what it made.
 
+mod checks;
+mod names;
+mod ways;
+
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
-use crate::config::Limits;
-use crate::engine::Survey;
-use crate::runtime::{Attachment, Labels, Port};
+use crate::config::{Config, Limits, OnFailure, Verify, Window};
+use crate::engine::{Check, Survey, Verdict};
+use crate::runtime::{Attachment, Container, Image, Labels, Network, Port};
+use crate::storage::StoragePlan;
+use crate::trouble::Trouble;
+
+pub use checks::{before_survey, same_architecture};
+pub use names::{Names, Taken};
 
 /// Journaled whole before the first act. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +43,9 @@ pub struct Plan {
     pub limits: Limits,
     pub allow: Vec<String>,
     /// Wait at `ready` while this file exists.
-    pub hold: Option<std::path::PathBuf>,
+    pub hold: Option<PathBuf>,
+    /// When a cutover may begin; `None`: at any time.
+    pub window: Option<Window>,
     pub on_failure: OnFailure,
     pub verify: bool,
     /// What V1 was like before we touched it: networks, restart policy, name.
@@ -69,21 +82,10 @@ pub enum WayPlan {
     PublishedPort { ports: Vec<Port>, networks: Vec<Attachment> },
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// Turn back to the nearest resting point.
-    #[default]
-    Keep,
-    /// Turn back all the way.
-    Abort,
-}
-
 impl Plan {
     /// Short and unique to the run: part of the names of roles and slots.
     pub fn tag(&self) -> &str {
-        let start = self.run.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
-        &self.run[start..]
+        names::tag(&self.run)
     }
 
     /// What everything we make for this run is labelled with.
@@ -99,9 +101,81 @@ impl Plan {
     }
 }
 
-/// The prechecks that refuse, if any.
-pub fn refusals(survey: &Survey) -> Vec<&crate::engine::Check> {
-    survey.checks.iter().filter(|check| check.verdict == crate::engine::Verdict::Refused).collect()
+/// All that a plan is drawn from.
+pub struct Drawing<'a> {
+    pub names: &'a Names,
+    pub v1: &'a Container,
+    /// The networks V1 is on.
+    pub networks: &'a [Network],
+    pub v2: &'a Image,
+    pub taken: &'a [Taken],
+    pub survey: &'a Survey,
+    pub storage: &'a StoragePlan,
+    pub config: &'a Config,
+    pub hold: Option<PathBuf>,
+}
+
+/// A plan with every precheck, those of the engine first. It may be carried out where none refuses.
+pub struct Drawn {
+    pub plan: Plan,
+    pub checks: Vec<Check>,
+}
+
+impl Drawn {
+    pub fn refusals(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.verdict == Verdict::Refused)
+    }
+}
+
+pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
+    let Drawing { names, v1, survey, config, .. } = from;
+    let ways = ways::of(v1, from.networks, &config.clients);
+    let mut checks = survey.checks.clone();
+    checks.extend(checks::of(from));
+    checks.extend(ways.checks);
+    checks::accept(&mut checks, &config.allow);
+    let plan = Plan {
+        run: names.run.clone(),
+        name: names.name.clone(),
+        engine: survey.engine.clone(),
+        method: survey.method.clone(),
+        seed: survey.seed.clone(),
+        v1: SidePlan {
+            container: v1.name.clone(),
+            id: v1.id.clone(),
+            final_name: names.v1_final.clone(),
+            image: v1.image.clone(),
+            image_id: v1.image_id.clone(),
+            version: survey.v1_version.clone(),
+            data: survey.v1_data.clone(),
+            port: survey.port,
+        },
+        v2: SidePlan {
+            container: names.v2_container.clone(),
+            id: String::new(),
+            final_name: v1.name.clone(),
+            image: from.v2.reference.clone(),
+            image_id: from.v2.id.clone(),
+            version: survey.v2_version.clone(),
+            data: survey.v2_data.clone(),
+            port: survey.port,
+        },
+        v2_volumes: from.storage.v2_volumes.clone(),
+        v1_data_mounts: from.storage.v1_data_mounts.clone(),
+        private_network: names.private_network.clone(),
+        ways: ways.list,
+        limits: config.limits.over(&Limits::default())?,
+        allow: config.allow.clone(),
+        hold: from.hold.clone(),
+        window: config.window.clone(),
+        on_failure: config.on_failure,
+        verify: config.verify == Verify::Auto,
+        v1_networks: ways.networks,
+        v1_restart_policy: v1.restart_policy.clone(),
+        before: survey.before.clone(),
+        bytes: survey.bytes,
+    };
+    Ok(Drawn { plan, checks })
 }
 
 #[cfg(test)]
@@ -138,6 +212,7 @@ pub(crate) mod tests {
             limits: Limits::default(),
             allow: Vec::new(),
             hold: None,
+            window: None,
             on_failure: OnFailure::Keep,
             verify: true,
             v1_networks: Vec::new(),
@@ -145,6 +220,96 @@ pub(crate) mod tests {
             before: serde_json::Value::Null,
             bytes: 0,
         }
+    }
+
+    pub(crate) fn container() -> Container {
+        Container {
+            id: "aa11".into(),
+            name: "shop-db".into(),
+            image: "shop:1".into(),
+            image_id: "sha256:1".into(),
+            state: crate::runtime::State::Running,
+            started_at: String::new(),
+            host_pid: None,
+            command: Vec::new(),
+            entrypoint: Vec::new(),
+            user: String::new(),
+            stop_signal: String::new(),
+            init: false,
+            auto_remove: false,
+            restart_policy: "no".into(),
+            network_mode: "app".into(),
+            mounts: Vec::new(),
+            networks: Vec::new(),
+            ports: Vec::new(),
+            labels: Labels::new(),
+            settings: Labels::new(),
+        }
+    }
+
+    pub(crate) fn image() -> Image {
+        Image {
+            reference: "shop:2".into(),
+            id: "sha256:2".into(),
+            architecture: "amd64".into(),
+            user: String::new(),
+            command: Vec::new(),
+            entrypoint: Vec::new(),
+            volumes: Vec::new(),
+            environment: Labels::new(),
+            labels: Labels::new(),
+        }
+    }
+
+    pub(crate) fn survey() -> Survey {
+        Survey {
+            engine: "any".into(),
+            v1_version: "1".into(),
+            v2_version: "2".into(),
+            method: "physical".into(),
+            seed: "copy".into(),
+            v1_data: "/data".into(),
+            v2_data: "/data".into(),
+            more_data: Vec::new(),
+            bytes: 1 << 30,
+            write_rate: None,
+            port: 5432,
+            checks: Vec::new(),
+            before: serde_json::Value::Null,
+            facts: Labels::new(),
+        }
+    }
+
+    #[test]
+    fn a_plan_has_every_name_before_anything_is_touched() {
+        let (v1, v2, survey) = (container(), image(), survey());
+        let names = Names::new("01930b2e-7a51-7cc0-9f00-00007f3a1c2b", "shop-db", None);
+        let config = Config { seed: Some("dump".into()), ..Config::default() };
+        let taken = [Taken::V2Container];
+        let storage = crate::storage::for_v2(&v1, "/data", &v2, "/data", &[], &names.volume).unwrap();
+        let from = Drawing {
+            names: &names,
+            v1: &v1,
+            networks: &[],
+            v2: &v2,
+            taken: &taken,
+            survey: &survey,
+            storage: &storage,
+            config: &config,
+            hold: None,
+        };
+        let drawn = draw(&from).unwrap();
+        assert_eq!(drawn.plan.v2.container, "shop-db-v2");
+        assert_eq!((drawn.plan.v2.final_name.as_str(), drawn.plan.v1.final_name.as_str()), ("shop-db", "shop-db-v1"));
+        assert_eq!(drawn.plan.v2_volumes, [("shop-db-v2-7f3a1c2b".to_owned(), "/data".to_owned())]);
+        let refused: Vec<&str> = drawn.refusals().map(|check| check.id.as_str()).collect();
+        assert_eq!(refused, ["name-v2", "seed", "no-clients"]);
+    }
+
+    #[test]
+    fn it_reads_back_from_a_journal_as_it_was() {
+        let text = serde_json::to_string(&any_plan()).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), any_plan());
     }
 
     #[test]

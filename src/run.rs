@@ -128,19 +128,29 @@ pub(crate) async fn steadily_near(x: &Run, limit: Limit<'_>, steady: Duration) -
     .await
 }
 
-pub(crate) async fn wait_while_held(x: &Run) -> Result<(), Trouble> {
-    let Some(file) = &x.plan.hold else { return Ok(()) };
+/// The owner's go: no hold file, and the window open.
+pub(crate) async fn wait_for_the_go(x: &Run) -> Result<(), Trouble> {
     let wait = Wait {
         what: "the go",
         limit: Limit { name: "limits.total", value: x.plan.limits.total.0 },
         every: Duration::from_millis(200),
         kind: Kind::NotReady,
     };
-    let name = file.display().to_string();
-    wait::until(wait, &x.tell, async || match gate::held(file.try_exists().ok(), &name) {
+    let end = Deadline::after(x.plan.limits.total.0);
+    wait::until(wait, &x.tell, async || match the_go(x, end.left())? {
         Gate::Go(_) => Ok(Look::Done(())),
         Gate::Wait(why) => Ok(Look::NotYet(why)),
-        Gate::Refuse(why) => Err(Trouble::not_ready(why)),
+        Gate::Refuse(why) => Err(Trouble::not_ready(format!("outside the window: {why}"))),
     })
     .await
+}
+
+fn the_go(x: &Run, patience: Duration) -> Result<Gate, Trouble> {
+    if let Some(file) = &x.plan.hold {
+        let held = gate::held(file.try_exists().ok(), &file.display().to_string());
+        if !matches!(held, Gate::Go(_)) {
+            return Ok(held);
+        }
+    }
+    gate::window(x.plan.window.as_ref(), jiff::Timestamp::now(), patience)
 }

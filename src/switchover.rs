@@ -14,7 +14,7 @@ use crate::engine::Side;
 use crate::facts::Fact;
 use crate::gate;
 pub use crate::run::Run;
-use crate::run::{drained, ensure_probes, private, refuse_what_changed, steadily_near, wait_while_held, window};
+use crate::run::{drained, ensure_probes, private, refuse_what_changed, steadily_near, wait_for_the_go, window};
 use crate::runtime::Recipe;
 use crate::saga::{Line, Undo};
 use crate::trouble::{Kind, Trouble};
@@ -45,7 +45,7 @@ pub const SWITCHOVER: &[Line<Run, Fact>] = &[
     Line::Resting("ready"),
     Line::step("ready",      "Wait for the go; look at everything once more", act!(ready),        Undo::Nothing),
     Line::Window,
-    Line::step("hold",       "Arm switch and guard; let new clients wait",    act!(hold),         by!(let_go)),
+    Line::step("hold",       "Arm switch and guard; let new clients wait",    act!(hold),         by!(give_v1_back)),
     Line::step("fence",      "Fence V1: no write can reach it",               act!(fence),        by!(give_v1_back)),
     Line::step("drain",      "Wait until V2 has V1's last write",             act!(drain),        Undo::Nothing),
     Line::step("promote",    "Promote V2, still closed",                      act!(promote),      by!(demote_v2)),
@@ -149,7 +149,7 @@ async fn polish(x: &mut Run) -> Result<Fact, Trouble> {
 
 /// The owner said go, nothing that was checked has changed, and every connection the window needs is open.
 async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
-    wait_while_held(x).await?;
+    wait_for_the_go(x).await?;
     x.v2.ensure_following().await?;
     refuse_what_changed(x).await?;
     let limit = Limit { name: "limits.catch-up", value: x.plan.limits.catch_up.0 };
@@ -157,6 +157,7 @@ async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
     x.v1.ensure_connected().await?;
     x.v2.ensure_connected().await?;
     ensure_probes(x).await?;
+    x.guard.ensure_started().await?;
     Ok(Fact::Ready { attempt: x.attempt + 1 })
 }
 
@@ -242,19 +243,15 @@ async fn give_v1_back(x: &mut Run) -> Result<(), Trouble> {
     try_join_all(x.ways.iter().map(|way| way.ensure_stood_down())).await?;
     try_join_all(x.ways.iter().map(|way| way.ensure_released())).await?;
     x.given_back = true;
-    Ok(())
+    // Nothing is shut any more: what is left of the way back is V2's, and can wait for a person.
+    x.deadline = None;
+    x.guard.ensure_dismissed().await
 }
 
 /// V1 first, as V2 is closed either way; then V2 follows again.
 async fn demote_v2(x: &mut Run) -> Result<(), Trouble> {
     give_v1_back(x).await?;
     x.v2.ensure_demoted().await
-}
-
-async fn let_go(x: &mut Run) -> Result<(), Trouble> {
-    give_v1_back(x).await?;
-    x.deadline = None;
-    x.guard.ensure_dismissed().await
 }
 
 // ── Beyond the line: V2 has everything and V1 is shut for good; we only go forward ──────────────────────────────

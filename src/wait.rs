@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
 
@@ -69,13 +71,23 @@ pub async fn within<T>(
     }
 }
 
-/// A moment on a clock that also counts the time the machine was suspended (`CLOCK_BOOTTIME`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Between two looks of somebody who watches.
+pub async fn a_moment(time: Duration) {
+    pause(time).await;
+}
+
+/// A moment on a clock that also counts the time the machine was suspended (`CLOCK_BOOTTIME`). It means the same to
+/// every process of this machine, until that is started anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Deadline(Duration);
 
 impl Deadline {
     pub fn after(limit: Duration) -> Self {
         Deadline(boot_time().saturating_add(limit))
+    }
+    #[must_use]
+    pub fn and(self, more: Duration) -> Self {
+        Deadline(self.0.saturating_add(more))
     }
     pub fn left(self) -> Duration {
         self.0.saturating_sub(boot_time())

@@ -23,7 +23,10 @@ async fn v1_is_put_back_byte_for_byte() {
     for (from, to) in pairs() {
         let mut corner = Corner::new("back", from, to).await;
         let v1 = corner.v1_name();
-        sql(&v1, "ALTER SYSTEM SET work_mem = '5MB'; ALTER SYSTEM SET log_line_prefix = 'it''s \\ here %m '; SELECT pg_reload_conf()");
+        sql(
+            &v1,
+            "ALTER SYSTEM SET work_mem = '5MB'; ALTER SYSTEM SET log_line_prefix = 'it''s \\ here %m '; SELECT pg_reload_conf()",
+        );
         corner.inside(&v1, "printf '# by hand, no end' >> \"$PGDATA/pg_hba.conf\"");
         let before = corner.picture();
         corner.plan().await;

@@ -1,6 +1,158 @@
-//! The configuration: what the user said, with every default filled in. No I/O beyond reading a file.
+//! The configuration: what the user said, by file or flag. No I/O beyond reading files.
+//!
+//! Every key is optional but `v1.container` and `v2.image`, which flags can give too; flags win. A key nobody knows
+//! is an error with its line, since a limit that is misspelt would silently mean its default.
 
 mod limits;
 pub mod quantity;
+pub mod secret;
+mod window;
+mod yaml;
 
-pub use limits::Limits;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+
+pub use limits::{Limits, SaidLimits};
+pub use window::{Opening, Window};
+pub use yaml::read;
+
+use quantity::Span;
+use secret::Variable;
+
+/// `switchover.yml`.
+#[derive(Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    pub v1: V1,
+    pub v2: V2,
+    /// How V2 gets its first copy: `auto`, or the name of a seed, which is refused where it is not possible.
+    pub seed: Option<String>,
+    pub clients: Clients,
+    pub limits: SaidLimits,
+    pub window: Option<Window>,
+    /// Ids of prechecks that may refuse and are accepted.
+    pub allow: Vec<String>,
+    pub verify: Verify,
+    pub retire: Retire,
+    pub on_failure: OnFailure,
+    pub access: Access,
+}
+
+#[derive(Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct V1 {
+    /// The running container, by name or id.
+    pub container: Option<String>,
+}
+
+#[derive(Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct V2 {
+    pub image: Option<String>,
+    /// The name of V2's volume; made if it is not there.
+    pub volume: Option<String>,
+}
+
+/// How clients reach V1.
+#[derive(Debug, Default, PartialEq)]
+pub enum Clients {
+    /// Found: every network alias and every published port.
+    #[default]
+    Auto,
+    These(Vec<Way>),
+}
+
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    NetworkAlias(NetworkAlias),
+    PublishedPort(PublishedPort),
+}
+
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetworkAlias {
+    pub network: String,
+    /// One of V1's aliases there; without it all of them.
+    pub alias: Option<String>,
+}
+
+/// All of V1's published ports.
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedPort {}
+
+/// Whether V1's and V2's data are compared after the switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    #[default]
+    Auto,
+    Never,
+}
+
+#[derive(Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Retire {
+    /// How long after the switch V1 is kept at least.
+    pub after: Option<Span>,
+    pub data: Data,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Data {
+    #[default]
+    Keep,
+    /// The owner's separate yes to losing V1's data when V1 is retired, as `--data` is.
+    Remove,
+}
+
+/// How far a run goes back that fails before the point of no return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// To the nearest resting point.
+    #[default]
+    Keep,
+    /// All the way.
+    Abort,
+}
+
+/// How to get into V1 where its own local access is refused.
+#[derive(Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Access {
+    pub user: Option<String>,
+    pub password: Option<Variable>,
+    #[serde(alias = "password_file")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl<'de> Deserialize<'de> for Clients {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AutoOrList;
+        impl<'de> Visitor<'de> for AutoOrList {
+            type Value = Clients;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("`auto` or a list of ways, as in `- network-alias: { network: shop, alias: db }`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Clients, E> {
+                match text {
+                    "auto" => Ok(Clients::Auto),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Clients, A::Error> {
+                let mut ways = Vec::new();
+                while let Some(way) = list.next_element()? {
+                    ways.push(way);
+                }
+                Ok(Clients::These(ways))
+            }
+        }
+        deserializer.deserialize_any(AutoOrList)
+    }
+}

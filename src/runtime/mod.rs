@@ -58,6 +58,8 @@ pub trait Runtime {
     async fn ensure_volume(&self, name: &str, labels: &Labels) -> Result<(), Trouble>;
     /// Removes a volume of this run only: one without our run label is left alone and named in the error.
     async fn ensure_no_volume(&self, name: &str, run: &str) -> Result<(), Trouble>;
+    /// Removes a volume whoever made it, if nothing uses it. For `retire --data`, after its own yes.
+    async fn ensure_volume_retired(&self, name: &str) -> Result<(), Trouble>;
     /// A container made like another one, not started, on the recipe's network only.
     async fn ensure_created(&self, recipe: &Recipe) -> Result<Container, Trouble>;
     async fn ensure_started(&self, name: &str) -> Result<(), Trouble>;

@@ -6,6 +6,9 @@ use std::sync::OnceLock;
 
 use rustix::process::{Signal, getpgrp, getpid, kill_process, kill_process_group};
 
+/// The environment variable that `main` reads it from.
+pub const VARIABLE: &str = "SWITCHOVER_CRASH_AT";
+
 /// Where in a step's life, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {

@@ -1,5 +1,12 @@
 //! Progress as data. Steps tell what happens; a printer (terminal, lines or json) decides how it looks.
 
+mod aside;
+pub mod json;
+mod lines;
+pub mod out;
+mod terminal;
+pub mod text;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -52,9 +59,39 @@ pub enum Unit {
     Tables,
 }
 
+pub use aside::Aside;
+pub use json::Json;
+pub use lines::Lines;
+pub use terminal::Terminal;
+
 /// Receives events in order. It must not block: it is called from inside the window too.
 pub trait Printer: Send {
     fn print(&mut self, event: &Event);
+    /// Returns when what was printed is out, or after a moment.
+    fn flush(&mut self) {}
+}
+
+/// Tells a switchback in the words of the person, for whom V1 and V2 have not changed.
+pub struct Exchanged(pub Box<dyn Printer>);
+
+impl Printer for Exchanged {
+    fn print(&mut self, event: &Event) {
+        let mut event = event.clone();
+        match &mut event {
+            Event::StepBegun { title, .. } | Event::StepUndone { title, .. } => *title = text::exchanged(title),
+            Event::StepDone { fact, .. } => *fact = text::exchanged(fact),
+            Event::Progress { what, .. } | Event::Warning { what, .. } => *what = text::exchanged(what),
+            Event::Waiting { what, why, .. } => {
+                *what = text::exchanged(what);
+                *why = text::exchanged(why);
+            }
+            Event::Result(_) => {}
+        }
+        self.0.print(&event);
+    }
+    fn flush(&mut self) {
+        self.0.flush();
+    }
 }
 
 /// A handle that steps, engines and client ways tell events to. Cheap to clone.
@@ -136,6 +173,11 @@ impl Teller {
 
     pub fn result(&self, result: serde_json::Value) {
         self.with(|inner| inner.printer.print(&Event::Result(Box::new(result))));
+    }
+
+    /// Before something else writes to where the printer prints.
+    pub fn flush(&self) {
+        self.with(|inner| inner.printer.flush());
     }
 
     pub fn warnings(&self) -> Vec<String> {

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use switchover::config::Limits;
+use switchover::config::OnFailure;
 use switchover::engine::postgres::Postgres;
 use switchover::engine::{
     Access, Address, Engine, Place, Probe, Secrets, Server, Side, Snapshot, Survey, SurveyRequest, Verdict, Window,
 };
-use switchover::plan::{OnFailure, Plan, SidePlan};
+use switchover::plan::{Plan, SidePlan};
 use switchover::runtime::docker::Docker;
 use switchover::runtime::{Attachment, Image, LABEL_RUN, Recipe, Runtime};
 use switchover::storage;
@@ -220,8 +221,7 @@ impl Corner {
         };
         let volume = format!("{}-data", self.name);
         let v2 = self.docker.image(&self.v2_image).await.unwrap().unwrap();
-        let storage =
-            storage::for_v2(&v1, &survey.v1_data, &v2, &survey.v2_data, &survey.more_data, &volume).unwrap();
+        let storage = storage::for_v2(&v1, &survey.v1_data, &v2, &survey.v2_data, &survey.more_data, &volume).unwrap();
         plan.v2_volumes = storage.v2_volumes;
         plan.v1_data_mounts = storage.v1_data_mounts;
         plan.v1_networks = v1.networks.clone();
@@ -551,6 +551,7 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         hold: None,
         on_failure: OnFailure::Keep,
         verify: true,
+        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,

@@ -121,6 +121,9 @@ fn unused<T>() -> Result<T, Trouble> {
 
 #[async_trait(?Send)]
 impl Runtime for FakeRuntime {
+    async fn ensure_volume_retired(&self, _: &str) -> Result<(), Trouble> {
+        unused()
+    }
     async fn packets_received(&self, _: &str, _: &str) -> Result<Option<u64>, Trouble> {
         unused()
     }

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::Once;
 
 use switchover::config::Limits;
+use switchover::config::OnFailure;
 use switchover::engine::Side;
 use switchover::facts::{Fact, Facts};
-use switchover::plan::{OnFailure, Plan, SidePlan};
+use switchover::plan::{Plan, SidePlan};
 use switchover::saga::{Journal, Line, Outcome, Wish, drive};
 use switchover::switchover::Run;
 use switchover::tell::Teller;
@@ -143,6 +144,7 @@ fn plan() -> Plan {
         hold: None,
         on_failure: OnFailure::Keep,
         verify: true,
+        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "always".into(),
         before: serde_json::Value::Null,

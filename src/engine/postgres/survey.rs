@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::auto_conf;
 use super::before::Before;
 use super::checks::{self, Found};
 use super::connect::{DATABASE, Inside};
@@ -10,7 +11,6 @@ use super::machine::{self, Machine};
 use super::names::literal;
 use super::said::{self, Fixed, Moving};
 use super::session::{Session, Timeouts, Turned, turned};
-use super::auto_conf;
 use crate::config::quantity::Bytes;
 use crate::engine::{Access, Side, Survey, SurveyRequest};
 use crate::runtime::{Call, Container, Runtime};

@@ -100,6 +100,9 @@ impl Runtime for Docker {
     async fn ensure_no_volume(&self, name: &str, run: &str) -> Result<(), Trouble> {
         self.have_no_volume(name, run).await
     }
+    async fn ensure_volume_retired(&self, name: &str) -> Result<(), Trouble> {
+        self.have_volume_retired(name).await
+    }
     async fn ensure_created(&self, recipe: &Recipe) -> Result<Container, Trouble> {
         self.have_created(recipe).await
     }

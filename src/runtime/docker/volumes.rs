@@ -46,6 +46,11 @@ impl Docker {
         if found.labels.get(LABEL_RUN).map(String::as_str) != Some(run) {
             return Err(Trouble::refused(format!("volume {name} was not made by this run and is left alone")));
         }
+        self.have_volume_retired(name).await
+    }
+
+    /// The engine itself refuses to remove a volume that any container has, running or not.
+    pub(super) async fn have_volume_retired(&self, name: &str) -> Result<(), Trouble> {
         match self.engine.api.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
             Err(error) if is_gone(&error) => Ok(()),

@@ -1,0 +1,125 @@
+//! `plan`: what would happen.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::draw::{self, Draft, draft, nothing_changed};
+use super::invocation::Invocation;
+use crate::config::quantity::Bytes;
+use crate::engine::Verdict;
+use crate::saga::Line;
+use crate::switchover::SWITCHOVER;
+use crate::target;
+use crate::tell::{out, text};
+use crate::trouble::Trouble;
+use crate::wait;
+
+/// What a copy reaches on ordinary disks, for the forecast where no rate is set.
+const ORDINARY_RATE: u64 = 150 << 20;
+
+pub(super) async fn plan(typed: &Invocation) -> Result<u8, Trouble> {
+    let said = typed.config.v1.container.as_deref().ok_or_else(|| {
+        Trouble::usage("which database?").hint("--container NAME, or v1.container in the file that -f names")
+    })?;
+    let runtime = typed.runtime().await.map_err(nothing_changed)?;
+    let target = target::find(&*runtime, said).await?;
+    let wanted = typed.image()?;
+    let Some(image) = runtime.image(wanted).await? else {
+        return Err(Trouble::refused(format!("the image {wanted} is not here, and a plan pulls nothing"))
+            .hint(format!("docker pull {wanted}")));
+    };
+    let tell = typed.teller(false);
+    let draft = draft(typed, &runtime, &target, &image, &tell).await?;
+    tell.flush();
+    if typed.is_json() {
+        let (plan, checks) = (&draft.drawn.plan, &draft.drawn.checks);
+        let outcome = if draft.drawn.refusals().next().is_some() { "refused" } else { "planned" };
+        tell.result(serde_json::json!({
+            "outcome": outcome,
+            "plan": plan,
+            "checks": checks,
+            "facts": draft.survey.facts,
+            "forecast": { "seed_ms": u64::try_from(seed_time(&draft).as_millis()).unwrap_or(u64::MAX), "disk_bytes": draft.survey.bytes },
+        }));
+        tell.flush();
+    } else {
+        out::data(&overview(&draft));
+        out::data(&steps());
+    }
+    draw::refuse(&draft.drawn)?;
+    Ok(0)
+}
+
+/// Who becomes what, how long, and every precheck.
+pub(super) fn overview(draft: &Draft) -> String {
+    let (plan, survey) = (&draft.drawn.plan, &draft.survey);
+    let (v1, v2) = (&plan.v1, &plan.v2);
+    let mut facts = vec![
+        (
+            "V1",
+            format!(
+                "{} ({}), {} {}; afterwards called {}",
+                v1.container, v1.image, plan.engine, v1.version, v1.final_name
+            ),
+        ),
+        (
+            "V2",
+            format!(
+                "{} ({}), {} {}; afterwards called {}",
+                v2.container, v2.image, plan.engine, v2.version, v2.final_name
+            ),
+        ),
+        ("data", volumes(draft)),
+        ("method", format!("{}, seeded by {}", plan.method, plan.seed)),
+        ("forecast", forecast(draft)),
+    ];
+    facts.extend(survey.facts.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    let mut said = format!("plan for {}\n{}\n", plan.name, text::block(&facts));
+    for check in &draft.drawn.checks {
+        let verdict = match check.verdict {
+            Verdict::Passed => out::green("ok      "),
+            Verdict::Noted => out::cyan("note    "),
+            Verdict::Accepted => out::yellow("accepted"),
+            Verdict::Refused => out::red("REFUSED "),
+        };
+        let _ = writeln!(said, "  {verdict} {:<16} {}", check.id, check.found);
+        if let (Some(hint), true) = (&check.hint, check.verdict != Verdict::Passed) {
+            let _ = writeln!(said, "  {:<25} {} {hint}", "", out::cyan("hint:"));
+        }
+    }
+    said.push('\n');
+    said
+}
+
+fn volumes(draft: &Draft) -> String {
+    let list = draft.drawn.plan.v2_volumes.iter();
+    let text: Vec<String> = list.map(|(volume, at)| format!("volume {volume} at {at}")).collect();
+    format!("{}, in {}", Bytes(draft.survey.bytes), text.join(", "))
+}
+
+fn forecast(draft: &Draft) -> String {
+    let mut said = format!("the copy takes about {}", wait::human(seed_time(draft)));
+    if let Some(rate) = draft.survey.write_rate {
+        let _ = write!(said, "; V1 writes {}/s meanwhile", Bytes(rate));
+    }
+    said
+}
+
+fn seed_time(draft: &Draft) -> Duration {
+    let rate = draft.drawn.plan.limits.seed_rate.map_or(ORDINARY_RATE, |rate| rate.0.max(1));
+    Duration::from_secs(draft.survey.bytes.div_ceil(rate).max(1))
+}
+
+/// The story, as it is going to be told.
+fn steps() -> String {
+    let mut said = String::from("steps\n\n");
+    for line in SWITCHOVER {
+        let _ = match line {
+            Line::Step { id, title, .. } => writeln!(said, "  {id:<11} {title}"),
+            Line::Resting(name) => writeln!(said, "  {:<11} - may rest here: {name}", ""),
+            Line::Window => writeln!(said, "  {:<11} - clients wait from here on", ""),
+            Line::PointOfNoReturn => writeln!(said, "  {:<11} ═ point of no return: above it a failure turns back", ""),
+        };
+    }
+    said
+}

@@ -1,0 +1,124 @@
+//! `run`: the whole story, or what is left of it.
+
+use super::draw::{self, draft, nothing_changed};
+use super::find;
+use super::invocation::{Invocation, refuse_outside_window};
+use super::perform::Performance;
+use super::plan::overview;
+use crate::runtime::Image;
+use crate::saga::Wish;
+use crate::state::{Kind, Until};
+use crate::target::{self, Target};
+use crate::tell::{Teller, out};
+use crate::trouble::Trouble;
+
+/// `--check`: there is something to do.
+pub(super) const SOMETHING_TO_DO: u8 = 10;
+
+pub(super) async fn run(typed: &Invocation) -> Result<u8, Trouble> {
+    begin_or_go_on(typed, Until::End).await
+}
+
+/// `run`, and `prepare` up to its resting point.
+pub(super) async fn begin_or_go_on(typed: &Invocation, until: Until) -> Result<u8, Trouble> {
+    let name = find::name_of_target(typed).await?;
+    if typed.options.check {
+        return check(typed, &name).await;
+    }
+    typed.ensure_can_confirm()?;
+    let _lock = typed.lock(&name).await?;
+    match find::open(typed, &name)? {
+        Some(found) => go_on(typed, found, until).await,
+        None => begin(typed, &name, until).await,
+    }
+}
+
+async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Trouble> {
+    let runtime = typed.runtime().await?;
+    let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(name)).await?;
+    let tell = typed.teller(false);
+    let image = runtime.ensure_image(typed.image()?).await.map_err(nothing_changed)?;
+    if runs_already(&target, &image) {
+        return Ok(nothing_to_do(typed, &tell, &target));
+    }
+    let draft = draft(typed, &runtime, &target, &image, &tell).await?;
+    tell.flush();
+    if !typed.is_json() {
+        out::note(&overview(&draft));
+    }
+    draw::refuse(&draft.drawn)?;
+    if until == Until::End {
+        refuse_outside_window(&draft.drawn.plan)?;
+    }
+    let what = if until == Until::End { "Begin, up to the end?" } else { "Begin? Clients will notice nothing." };
+    typed.confirm(what)?;
+    let performance = Performance::begin(typed, draw::order(draft.drawn.plan, until), runtime, tell)?;
+    performance.perform(typed, wish(until)).await
+}
+
+/// A run of the same move that is not at its end is not begun twice.
+async fn go_on(typed: &Invocation, found: find::Found, until: Until) -> Result<u8, Trouble> {
+    let order = &found.standing.order;
+    let name = &order.plan.name;
+    if order.kind != Kind::Switchover {
+        return Err(Trouble::refused(format!("a {} of {name} is under way", order.kind.name()))
+            .hint(format!("`switchover resume --container {name}` goes on with it, `abort` turns it back")));
+    }
+    if let Some(wanted) = &typed.config.v2.image {
+        let runtime = typed.runtime().await?;
+        let image = runtime.image(wanted).await?;
+        if image.is_none_or(|image| image.id != order.plan.v2.image_id) {
+            let what = format!("a run of {name} to {} is under way, not to {wanted}", order.plan.v2.image);
+            return Err(Trouble::refused(what)
+                .hint(format!("`switchover abort --container {name}` turns it back; `resume` goes on with it")));
+        }
+    }
+    let plan = typed.over(order.plan.clone())?;
+    if until == Until::End && !found.standing.in_window() && !found.standing.passed {
+        refuse_outside_window(&plan)?;
+    }
+    typed.confirm(&format!("A run of {name} is under way. Go on with it?"))?;
+    Performance::go_on(typed, found.files).await?.perform(typed, wish(until)).await
+}
+
+fn wish(until: Until) -> Wish {
+    match until {
+        Until::Ready => Wish::Prepare,
+        Until::End => Wish::Switch,
+    }
+}
+
+fn runs_already(target: &Target, image: &Image) -> bool {
+    target.container.image_id == image.id
+}
+
+fn nothing_to_do(typed: &Invocation, tell: &Teller, target: &Target) -> u8 {
+    let (name, image) = (&target.container.name, &target.container.image);
+    tell.result(serde_json::json!({ "name": name, "outcome": "nothing-to-do", "exit": 0 }));
+    tell.flush();
+    if !typed.is_json() {
+        out::data(&format!("nothing to do: {name} runs {image} already\n"));
+    }
+    0
+}
+
+/// `--check`. Pulls nothing: an image that is not here is not what runs.
+async fn check(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
+    let runtime = typed.runtime().await?;
+    let open = find::open(typed, name)?.is_some();
+    let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(name)).await?;
+    let tell = typed.teller(false);
+    let image = runtime.image(typed.image()?).await?;
+    if !open && image.is_some_and(|image| runs_already(&target, &image)) {
+        return Ok(nothing_to_do(typed, &tell, &target));
+    }
+    let why = if open { "a run is under way" } else { "it runs another image" };
+    tell.result(
+        serde_json::json!({ "name": name, "outcome": "something-to-do", "exit": SOMETHING_TO_DO, "because": why }),
+    );
+    tell.flush();
+    if !typed.is_json() {
+        out::data(&format!("something to do for {name}: {why}\n"));
+    }
+    Ok(SOMETHING_TO_DO)
+}

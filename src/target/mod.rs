@@ -1,0 +1,5 @@
+//! What the user named, as one description.
+
+mod container;
+
+pub use container::{Target, belongs_to, find};
