@@ -68,7 +68,6 @@ pub enum Verb {
 
 /// Flags of every verb; they may stand before or after it.
 #[derive(Clone, Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Options {
     /// V1: the running container, by name or id
     #[arg(long, global = true, value_name = "NAME", help_heading = "What to move")]

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Limits, OnFailure, Verify, Window};
+pub use crate::config::OnFailure;
+use crate::config::{Config, Limits, Verify, Window};
 use crate::engine::{Check, Survey, Verdict};
 use crate::runtime::{Attachment, Container, Image, Labels, Network, Port};
 use crate::storage::StoragePlan;
@@ -107,6 +108,9 @@ pub struct Drawing<'a> {
     pub v1: &'a Container,
     /// The networks V1 is on.
     pub networks: &'a [Network],
+    /// How clients reach V1, and the verdicts on it.
+    pub ways: &'a [WayPlan],
+    pub ways_checks: &'a [Check],
     pub v2: &'a Image,
     pub taken: &'a [Taken],
     pub survey: &'a Survey,
@@ -129,9 +133,10 @@ impl Drawn {
 
 pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
     let Drawing { names, v1, survey, config, .. } = from;
-    let ways = ways::of(v1, from.networks, &config.clients);
+    let ways = ways::of(v1, from.networks, from.ways, &config.clients);
     let mut checks = survey.checks.clone();
     checks.extend(checks::of(from));
+    checks.extend(from.ways_checks.iter().cloned());
     checks.extend(ways.checks);
     checks::accept(&mut checks, &config.allow);
     let plan = Plan {
@@ -291,6 +296,8 @@ pub(crate) mod tests {
             names: &names,
             v1: &v1,
             networks: &[],
+            ways: &[],
+            ways_checks: &[],
             v2: &v2,
             taken: &taken,
             survey: &survey,
@@ -303,7 +310,7 @@ pub(crate) mod tests {
         assert_eq!((drawn.plan.v2.final_name.as_str(), drawn.plan.v1.final_name.as_str()), ("shop-db", "shop-db-v1"));
         assert_eq!(drawn.plan.v2_volumes, [("shop-db-v2-7f3a1c2b".to_owned(), "/data".to_owned())]);
         let refused: Vec<&str> = drawn.refusals().map(|check| check.id.as_str()).collect();
-        assert_eq!(refused, ["name-v2", "seed", "no-clients"]);
+        assert_eq!(refused, ["name-v2", "seed"]);
     }
 
     #[test]

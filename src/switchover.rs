@@ -309,6 +309,8 @@ async fn settle(x: &mut Run) -> Result<Fact, Trouble> {
         probe.end().await?;
     }
     x.runtime.ensure_restart_policy(&x.plan.v1.id, "no").await?;
+    // Of a V1 that serves again after a switchback it was taken away.
+    x.runtime.ensure_restart_policy(&x.plan.v2.final_name, &x.plan.v1_restart_policy).await?;
     let way_back = x.v1.ensure_way_back().await?;
     x.v2.ensure_clean(way_back.is_ok()).await?;
     x.runtime.ensure_no_helpers(&x.plan.run).await?;

@@ -2,6 +2,8 @@
 //!
 //! Needs an engine and the images of `scenarios/images`.
 
+#![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod docker;
 
 use std::time::Duration;
@@ -449,4 +451,61 @@ async fn v2_is_made_like_v1_but_for_image_data_and_network() {
     assert_ne!(v1.mounts[0].source, v2.mounts[0].source, "a nameless volume is shared");
     assert!(!format!("{v1:?}").contains("hush"), "{v1:?}");
     assert!(OTHER_IMAGE.contains("17") && v2.networks.len() == 1);
+}
+
+/// An engine elsewhere, as far as the tool can tell: its socket behind a TCP port.
+async fn elsewhere() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut socket = tokio::net::UnixStream::connect("/var/run/docker.sock").await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut tcp, &mut socket).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_remote_engine_is_used_through_tunnels_only() {
+    let c = Corner::new("remote").await;
+    let address = elsewhere().await;
+    let d = Docker::connect(Some(&address), Some("unix:///nowhere")).await.unwrap();
+    assert_eq!(d.describe(), address);
+    works_from_afar(&c, &d).await;
+}
+
+async fn works_from_afar(c: &Corner, d: &Docker) {
+    let private = c.network("private", &["--internal"]);
+    let id = c.idle("v1", &["--network", &private, "--entrypoint", "perl", "--", "-e", ECHO]);
+    let call = Call { argv: &["cat"], stdin: b"over there", ..Call::default() };
+    assert_eq!(timed("exec", d.exec(&id, &call)).await.unwrap().stdout, b"over there");
+    let file = File { path: "/x".into(), content: b"f".to_vec(), mode: 0o600, ..File::default() };
+    d.put_file(&id, &file).await.unwrap();
+    assert_eq!(d.read_file(&id, "/x").await.unwrap().unwrap(), b"f");
+    // A network that does not exist shows that it is not asked for.
+    let mut stream = timed("dial", d.dial(&id, "no-such-network", 7000)).await.unwrap();
+    assert_eq!(echo(&mut stream, "far\n").await, "FAR\n");
+    timed("look", d.container(&id)).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "run as another user by the next test"]
+async fn as_nobody() {
+    let trouble = Docker::connect(None, None).await.err().unwrap();
+    assert_eq!(trouble.what, "no permission to use the container engine's socket /var/run/docker.sock");
+    assert!(trouble.hints[0].contains("group"), "{trouble:?}");
+}
+
+#[test]
+fn without_permission_on_the_socket_the_user_is_told_so() {
+    let directory = tempfile::tempdir_in("/tmp").unwrap();
+    let copy = directory.path().join("tests");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut nobody = std::process::Command::new("setpriv");
+    nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&copy);
+    assert!(nobody.args(["--exact", "as_nobody", "--ignored"]).status().unwrap().success());
 }

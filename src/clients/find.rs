@@ -1,14 +1,11 @@
 //! How clients reach V1, told from where it stands. Pure.
 
-use crate::engine::{Check, Verdict};
+use crate::engine::{Check, SOCKET_FOLDERS, Verdict};
 use crate::plan::WayPlan;
 use crate::runtime::{Attachment, Container, LABEL_RUN, Network};
 
 /// The networks whose members can be exchanged without anybody noticing.
 const DRIVERS: &[&str] = &["bridge"];
-
-/// Where servers of our engines put their local sockets.
-const SOCKETS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/var/run/mysqld", "/run/mysqld"];
 
 /// What `allow:` calls a port whose number the engine chose.
 const EPHEMERAL_PORT: &str = "ephemeral-port";
@@ -81,7 +78,7 @@ fn drivers(v1: &Container, networks: &[Network]) -> Check {
 /// A server that starts in a shared socket directory takes the socket from the one that is there.
 fn sockets(v1: &Container) -> Check {
     const ID: &str = "clients-socket";
-    let shared = v1.mounts.iter().find(|mount| SOCKETS.contains(&mount.destination.trim_end_matches('/')));
+    let shared = v1.mounts.iter().find(|mount| SOCKET_FOLDERS.contains(&mount.destination.trim_end_matches('/')));
     match shared {
         None => passed(ID, "V1 shares no socket directory"),
         Some(mount) => refused(
@@ -137,3 +134,6 @@ fn passed(id: &str, found: impl Into<String>) -> Check {
 fn refused(id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
     Check { id: id.into(), verdict: Verdict::Refused, found: found.into(), hint: Some(hint.into()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::invocation::Invocation;
+use crate::clients;
 use crate::config::Limits;
 use crate::engine::{Check, ENGINES, Engine, Survey, SurveyRequest, Verdict};
 use crate::plan::{self, Drawing, Drawn, Names, Plan, Taken};
@@ -75,6 +76,8 @@ async fn look(
         names: &names,
         v1,
         networks: &networks,
+        ways: &clients::find(v1, &networks),
+        ways_checks: &clients::checks(v1, &networks, &typed.config.allow),
         v2,
         taken: &taken,
         survey: &survey,

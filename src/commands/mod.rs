@@ -36,11 +36,8 @@ pub fn main() -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             let said = error.render().ansi().to_string();
-            if error.use_stderr() {
-                out::note(&said)
-            } else {
-                out::data(&said)
-            }
+            let tell = if error.use_stderr() { out::note } else { out::data };
+            tell(&said);
             return u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
         }
     };

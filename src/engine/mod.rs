@@ -22,6 +22,9 @@ pub mod postgres;
 /// Every engine we know. A new one is a folder and a line here.
 pub const ENGINES: &[&dyn Engine] = &[&postgres::Postgres];
 
+/// Where their servers put local sockets: who shares such a folder with V1 does not come over a network.
+pub const SOCKET_FOLDERS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/var/run/mysqld", "/run/mysqld"];
+
 #[async_trait(?Send)]
 pub trait Engine: Sync {
     /// As users write it: `postgresql`.
@@ -130,6 +133,7 @@ pub enum Side {
 }
 
 impl Side {
+    #[must_use]
     pub fn other(self) -> Side {
         match self {
             Side::V1 => Side::V2,

@@ -29,7 +29,7 @@ pub(super) fn accept(checks: &mut Vec<Check>, allow: &[String]) {
 }
 
 /// Which of our own refusals a person may accept; the engine decides about its own.
-const ALLOWABLE: [&str; 3] = ["ephemeral-port", "clients-left", "no-clients"];
+const ALLOWABLE: [&str; 1] = ["clients-left"];
 
 /// What must hold before the engine can be asked anything.
 pub fn before_survey(v1: &Container) -> Vec<Check> {
@@ -154,12 +154,12 @@ mod tests {
 
     #[test]
     fn only_what_may_be_accepted_is_accepted() {
-        let mut checks = vec![refuse("name-v2", "taken", "…"), refuse("ephemeral-port", "chosen by the engine", "…")];
-        accept(&mut checks, &["name-v2".into(), "ephemeral-port".into(), "flying".into()]);
+        let mut checks = vec![refuse("name-v2", "taken", "…"), refuse("clients-left", "by port 5432", "…")];
+        accept(&mut checks, &["name-v2".into(), "clients-left".into(), "flying".into()]);
         let verdicts: Vec<_> = checks.iter().map(|check| (check.id.as_str(), check.verdict)).collect();
         assert_eq!(
             verdicts,
-            [("name-v2", Verdict::Refused), ("ephemeral-port", Verdict::Accepted), ("allow", Verdict::Noted)]
+            [("name-v2", Verdict::Refused), ("clients-left", Verdict::Accepted), ("allow", Verdict::Noted)]
         );
         assert_eq!(checks[2].found, "no precheck found what is allowed by flying");
     }

@@ -1,9 +1,9 @@
-//! How clients reach V1: every alias and published port that is found, or those the user named.
+//! How clients reach V1: what was found, or of it what the user named.
 
 use super::WayPlan;
-use super::checks::{check, refuse};
+use super::checks::refuse;
 use crate::config::{Clients, NetworkAlias, Way};
-use crate::engine::{Check, Verdict};
+use crate::engine::Check;
 use crate::runtime::{Attachment, Container, LABEL_RUN, Network};
 
 pub(super) struct Ways {
@@ -13,42 +13,23 @@ pub(super) struct Ways {
     pub(super) checks: Vec<Check>,
 }
 
-/// The engine's own networks: there is no name to find V1 by.
+/// On the engine's default network nobody has a name.
 const NAMELESS: &str = "bridge";
 
-pub(super) fn of(v1: &Container, networks: &[Network], clients: &Clients) -> Ways {
-    if v1.network_mode == "host" || v1.network_mode.starts_with("container:") {
-        let found = format!("V1 uses the network of another (`{}`): its clients cannot be moved", v1.network_mode);
-        let hint = "give V1 a network or a published port of its own first";
-        return Ways { list: Vec::new(), networks: Vec::new(), checks: vec![refuse("host-network", found, hint)] };
-    }
+/// `found`: every way that can be moved.
+pub(super) fn of(v1: &Container, networks: &[Network], found: &[WayPlan], clients: &Clients) -> Ways {
     let theirs: Vec<Attachment> = v1.networks.iter().filter(|on| !is_private(on, networks)).cloned().collect();
     let mut checks = Vec::new();
-    let ways = match clients {
-        Clients::Auto => found(v1, &theirs),
+    let list = match clients {
+        Clients::Auto => found.to_vec(),
         Clients::These(list) => asked(v1, &theirs, list, &mut checks),
     };
-    checks.extend(ephemeral(&ways));
-    checks.push(summary(v1, &theirs, &ways));
-    Ways { list: ways, networks: theirs, checks }
+    Ways { list, networks: theirs, checks }
 }
 
 /// Left by an earlier run, for the way back: no client is there.
 fn is_private(on: &Attachment, networks: &[Network]) -> bool {
     networks.iter().any(|network| network.name == on.network && network.labels.contains_key(LABEL_RUN))
-}
-
-/// A published port takes all networks with it, so it stands for them.
-fn found(v1: &Container, theirs: &[Attachment]) -> Vec<WayPlan> {
-    if v1.ports.is_empty() {
-        return theirs
-            .iter()
-            .filter(|on| on.network != NAMELESS)
-            .cloned()
-            .map(|on| WayPlan::NetworkAlias { on })
-            .collect();
-    }
-    vec![WayPlan::PublishedPort { ports: v1.ports.clone(), networks: theirs.to_vec() }]
 }
 
 fn asked(v1: &Container, theirs: &[Attachment], list: &[Way], checks: &mut Vec<Check>) -> Vec<WayPlan> {
@@ -113,61 +94,12 @@ fn left_behind(v1: &Container, theirs: &[Attachment], ways: &[WayPlan]) -> Optio
     Some(refuse("clients-left", found, "add them to `clients`, or accept it with --allow clients-left"))
 }
 
-fn ephemeral(ways: &[WayPlan]) -> Option<Check> {
-    let ports = ways.iter().find_map(|way| match way {
-        WayPlan::PublishedPort { ports, .. } => Some(ports),
-        WayPlan::NetworkAlias { .. } => None,
-    })?;
-    let chosen: Vec<String> = ports
-        .iter()
-        .filter(|port| port.ephemeral)
-        .map(|port| format!("{} → {}", port.host_port, port.container))
-        .collect();
-    if chosen.is_empty() {
-        return None;
-    }
-    let found = format!("the engine chose the published port itself ({})", chosen.join(", "));
-    let hint = "V2 gets the same one unless another takes it in between; accept that with --allow ephemeral-port";
-    Some(refuse("ephemeral-port", found, hint))
-}
-
-fn summary(v1: &Container, theirs: &[Attachment], ways: &[WayPlan]) -> Check {
-    if ways.is_empty() {
-        let names: Vec<&str> = theirs.iter().map(|on| on.network.as_str()).collect();
-        let found = format!(
-            "no way of clients is known: {} has neither an alias nor a published port (networks: {})",
-            v1.name,
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        );
-        let hint = "clients that use V1's address must be told V2's by you; accept it with --allow no-clients";
-        return refuse("no-clients", found, hint);
-    }
-    let text: Vec<String> = ways.iter().map(describe).collect();
-    check("clients", Verdict::Passed, format!("clients come by {}", text.join("; ")))
-}
-
-/// As people say it.
-pub(super) fn describe(way: &WayPlan) -> String {
-    match way {
-        WayPlan::NetworkAlias { on } if on.aliases.is_empty() => format!("its name on network {}", on.network),
-        WayPlan::NetworkAlias { on } => format!("{} on network {}", on.aliases.join(", "), on.network),
-        WayPlan::PublishedPort { ports, networks } => {
-            let ports: Vec<String> = ports.iter().map(|port| port.host_port.to_string()).collect();
-            let mut text = format!("published port {}", ports.join(", "));
-            for on in networks.iter().filter(|on| on.network != NAMELESS) {
-                text.push_str(" and ");
-                text.push_str(&describe(&WayPlan::NetworkAlias { on: on.clone() }));
-            }
-            text
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::container;
     use super::*;
     use crate::config::PublishedPort;
+    use crate::engine::Verdict;
     use crate::runtime::Port;
 
     fn on(network: &str, aliases: &[&str]) -> Attachment {
@@ -188,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn every_network_is_found_and_the_private_one_is_not_theirs() {
-        let v1 = v1(&[on("app", &["db"]), on("etl", &[]), on("switchover-x", &[])], &[]);
+    fn what_was_found_is_taken_and_the_private_network_is_not_the_clients() {
+        let v1 = v1(&[on("app", &["db"]), on("switchover-x", &[])], &[]);
         let private = Network {
             name: "switchover-x".into(),
             driver: "bridge".into(),
@@ -197,33 +129,16 @@ mod tests {
             subnets: Vec::new(),
             labels: [(LABEL_RUN.to_owned(), "r".to_owned())].into(),
         };
-        let ways = of(&v1, &[private], &Clients::Auto);
-        assert_eq!(ways.list.len(), 2);
-        assert_eq!(ways.networks.iter().map(|on| on.network.as_str()).collect::<Vec<_>>(), ["app", "etl"]);
-        assert!(refused(&ways).is_empty());
-        assert_eq!(ways.checks[0].found, "clients come by db on network app; its name on network etl");
-    }
-
-    #[test]
-    fn a_published_port_takes_every_network_along() {
-        let ways = of(&v1(&[on("app", &["db"]), on("bridge", &[])], &[port(false)]), &[], &Clients::Auto);
-        assert!(matches!(&ways.list[..], [WayPlan::PublishedPort { networks, .. }] if networks.len() == 2));
-        assert_eq!(ways.checks[0].found, "clients come by published port 5432 and db on network app");
-        let ways = of(&v1(&[on("bridge", &[])], &[port(true)]), &[], &Clients::Auto);
-        assert_eq!(refused(&ways), ["ephemeral-port"]);
-    }
-
-    #[test]
-    fn clients_nobody_can_move_are_refused() {
-        assert_eq!(refused(&of(&v1(&[on("bridge", &[])], &[]), &[], &Clients::Auto)), ["no-clients"]);
-        let host = Container { network_mode: "host".into(), ..container() };
-        assert_eq!(refused(&of(&host, &[], &Clients::Auto)), ["host-network"]);
+        let found = [WayPlan::NetworkAlias { on: on("app", &["db"]) }];
+        let ways = of(&v1, &[private], &found, &Clients::Auto);
+        assert_eq!(ways.list, found);
+        assert_eq!(ways.networks, [on("app", &["db"])]);
     }
 
     #[test]
     fn a_list_says_what_it_leaves_out_and_what_is_not_there() {
         let v1 = v1(&[on("app", &["db", "database"]), on("etl", &[])], &[port(false)]);
-        let these = |list: Vec<Way>| of(&v1, &[], &Clients::These(list));
+        let these = |list: Vec<Way>| of(&v1, &[], &[], &Clients::These(list));
         let ways = these(vec![by("app", Some("db"))]);
         assert_eq!(refused(&ways), ["clients-left"]);
         assert!(ways.checks[0].found.contains("network etl, port 5432"));
@@ -237,7 +152,7 @@ mod tests {
         assert!(refused(&ways).is_empty() && ways.list.len() == 1);
         assert_eq!(
             refused(&these(vec![by("moon", None), by("etl", Some("x"))])),
-            ["clients", "clients", "clients-left", "no-clients"]
+            ["clients", "clients", "clients-left"]
         );
     }
 }

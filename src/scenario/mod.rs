@@ -61,6 +61,9 @@ struct RunArgs {
     /// A value for `${NAME}` in the scenario and its compose file; goes before the environment's
     #[arg(long = "var", value_name = "NAME=VALUE")]
     vars: Vec<String>,
+    /// On a slow or busy machine: all limits of the scenario's expectations are so many times longer
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
+    patience: u32,
     /// Where the records of a failed scenario are put
     #[arg(long, value_name = "DIR")]
     artefacts: Option<PathBuf>,

@@ -28,6 +28,8 @@ pub(super) struct Play<'a> {
     pub(super) stage: &'a Stage,
     pub(super) clients: Option<&'a Clients>,
     binary: &'a Path,
+    /// Limits of expectations are so many times longer.
+    pub(super) patience: u32,
     pub(super) tools: Vec<Tool>,
     pub(super) played: Vec<Played>,
     /// V1 before the first call of the tool.
@@ -36,8 +38,9 @@ pub(super) struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    pub(super) fn new(stage: &'a Stage, clients: Option<&'a Clients>, binary: &'a Path) -> Self {
-        Play { stage, clients, binary, tools: Vec::new(), played: Vec::new(), before: None, wanted: Wanted::default() }
+    pub(super) fn new(stage: &'a Stage, clients: Option<&'a Clients>, binary: &'a Path, patience: u32) -> Self {
+        let (tools, played) = (Vec::new(), Vec::new());
+        Play { stage, clients, binary, patience, tools, played, before: None, wanted: Wanted::default() }
     }
 
     pub(super) async fn steps(&mut self, scenario: &Scenario) -> Result<(), Trouble> {

@@ -37,7 +37,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Trouble> {
 
     let mut record = Record::default();
     let mut stage = set_stage(&args, &scenario, &dir, &name).await?;
-    let outcome = until_stopped(&scenario, Box::pin(perform(&scenario, &mut stage, &binary, &mut record))).await;
+    let outcome = until_stopped(&scenario, Box::pin(perform(&scenario, &mut stage, &binary, &args, &mut record))).await;
     kill_everything_of(&stage.project);
     let failed = match outcome {
         Ok(complaints) if complaints.is_empty() => Vec::new(),
@@ -109,12 +109,13 @@ async fn perform(
     scenario: &Scenario,
     stage: &mut Stage,
     binary: &Path,
+    args: &RunArgs,
     record: &mut Record,
 ) -> Result<Vec<String>, Trouble> {
     stage.start().await?;
     let stage = &*stage;
     let Some(workload) = &scenario.workload else {
-        let mut play = Play::new(stage, None, binary);
+        let mut play = Play::new(stage, None, binary, args.patience);
         let played = play.steps(scenario).await;
         keep_output(stage, &play);
         record.played(&play);
@@ -122,7 +123,7 @@ async fn perform(
     };
     let mut clients = Clients::start(stage, workload).await?;
     clients.recognise(stage).await?;
-    let mut play = Play::new(stage, Some(&clients), binary);
+    let mut play = Play::new(stage, Some(&clients), binary, args.patience);
     let played = tokio::select! {
         played = play_to_the_end(&mut play, scenario) => played,
         () = clients.watch_sides(stage) => Ok(()),
@@ -138,7 +139,7 @@ async fn perform(
     say(&verdict_in_words(&verdict));
     played?;
     finished?;
-    Ok(wanted.complaints(&verdict))
+    Ok(wanted.complaints(&verdict, args.patience))
 }
 
 /// The steps, and then every client served once more.

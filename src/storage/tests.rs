@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::runtime::State;
 
@@ -23,8 +25,8 @@ fn container(mounts: Vec<Mount>) -> Container {
         mounts,
         networks: vec![],
         ports: vec![],
-        labels: Default::default(),
-        settings: Default::default(),
+        labels: BTreeMap::default(),
+        settings: BTreeMap::default(),
     }
 }
 
@@ -37,8 +39,8 @@ fn image(volumes: &[&str]) -> Image {
         command: vec![],
         entrypoint: vec![],
         volumes: volumes.iter().map(|&v| v.to_owned()).collect(),
-        environment: Default::default(),
-        labels: Default::default(),
+        environment: BTreeMap::default(),
+        labels: BTreeMap::default(),
     }
 }
 

@@ -70,7 +70,7 @@ fn quietly(argv: &[&str]) -> String {
 pub(crate) fn sql(container: &str, statement: &str) -> String {
     let argv = ["exec", container, "psql", "-X", "-A", "-t", "-q", "-U", "postgres", "-v", "ON_ERROR_STOP=1"];
     let mut argv = argv.to_vec();
-    let statements: Vec<&str> = statement.split("; ").collect();
+    let statements: Vec<&str> = statement.split(";; ").collect();
     for one in &statements {
         argv.extend(["-c", one]);
     }
@@ -144,21 +144,22 @@ impl Corner {
         run(&["exec", container, "sh", "-c", script])
     }
 
-    /// Hostile names, every kind of table, a sequence in the middle of its life.
+    /// Hostile names, every kind of table, a text index.
     pub(crate) fn fill(&self) {
         let v1 = self.v1_name();
-        sql(&v1, "CREATE DATABASE \"it's \"\"a\"\" $(data) base ü\"; CREATE ROLE \"O'Neill \"\"x\"\"\" LOGIN");
-        sql(
-            &v1,
-            "CREATE TABLE numbered (n bigint PRIMARY KEY, t text DEFAULT repeat('x', 200)); CREATE SEQUENCE s; SELECT nextval('s'), nextval('s')",
-        );
-        sql(&v1, "CREATE UNLOGGED TABLE gone (n int); INSERT INTO gone VALUES (1)");
-        sql(
-            &v1,
-            "CREATE TABLE \"we\"\"ird; --\" (t text, \"we\"\"ird\" int); INSERT INTO \"we\"\"ird; --\" SELECT 'é', g FROM generate_series(1, 1000) g",
-        );
-        sql(&v1, "CREATE TABLE big AS SELECT g, repeat(md5(g::text), 20) AS filler FROM generate_series(1, 20000) g");
-        sql(&v1, "SELECT lo_from_bytea(0, 'large')");
+        for statement in [
+            r#"CREATE DATABASE "it's ""a"" $(data) base ü""#,
+            r#"CREATE ROLE "O'Neill ""x""" LOGIN"#,
+            "CREATE TABLE numbered (n bigint PRIMARY KEY, t text DEFAULT repeat('x', 200))",
+            "CREATE UNLOGGED TABLE gone (n int)",
+            "INSERT INTO gone VALUES (1)",
+            r#"CREATE TABLE "we""ird; --" (t text PRIMARY KEY, "we""ird; --" int)"#,
+            r#"INSERT INTO "we""ird; --" SELECT 'é' || g, g FROM generate_series(1, 1000) g"#,
+            "CREATE TABLE big AS SELECT g, repeat(md5(g::text), 20) AS filler FROM generate_series(1, 20000) g",
+            "SELECT lo_from_bytea(0, 'large')",
+        ] {
+            sql(&v1, statement);
+        }
     }
 
     async fn asked(&self) -> Result<Survey, Trouble> {
@@ -396,7 +397,7 @@ impl Corner {
             "cd $PGDATA; for f in pg_hba.conf postgresql.auto.conf; do stat -c '%n %a %u:%g %s' $f; cat $f; done; ls";
         [
             self.inside(&v1, files),
-            sql(&v1, "SELECT rolname, rolsuper, rolpassword FROM pg_authid ORDER BY 1; SELECT slot_name FROM pg_replication_slots; SELECT datname, datacl FROM pg_database ORDER BY 1; SELECT name, setting FROM pg_settings ORDER BY 1; SELECT count(*) FROM pg_shdescription"),
+            sql(&v1, "SELECT rolname, rolsuper, rolpassword FROM pg_authid ORDER BY 1;; SELECT slot_name FROM pg_replication_slots;; SELECT datname, datacl FROM pg_database ORDER BY 1;; SELECT name, setting FROM pg_settings ORDER BY 1;; SELECT count(*) FROM pg_shdescription"),
         ]
         .join("\n")
     }
@@ -549,9 +550,9 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         limits: Limits::default(),
         allow: Vec::new(),
         hold: None,
+        window: None,
         on_failure: OnFailure::Keep,
         verify: true,
-        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,

@@ -1,6 +1,8 @@
 //! A corner of the real engine that belongs to one test. All in it bears `switchover.test=1` and a name of the test's
 //! own, and is removed also when the test fails.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, dead_code, reason = "a part of tests, of which each uses its own")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Instant;

@@ -121,9 +121,6 @@ fn unused<T>() -> Result<T, Trouble> {
 
 #[async_trait(?Send)]
 impl Runtime for FakeRuntime {
-    async fn ensure_volume_retired(&self, _: &str) -> Result<(), Trouble> {
-        unused()
-    }
     async fn packets_received(&self, _: &str, _: &str) -> Result<Option<u64>, Trouble> {
         unused()
     }
@@ -144,6 +141,9 @@ impl Runtime for FakeRuntime {
             return Err(Trouble::failed("the volume is in use"));
         }
         once(&self.0, "remove the volume", |s| s.things.volume = false).await
+    }
+    async fn ensure_volume_retired(&self, _: &str) -> Result<(), Trouble> {
+        Err(Trouble::bug("a run retires no volume"))
     }
     async fn ensure_created(&self, recipe: &Recipe) -> Result<Container, Trouble> {
         if !self.0.change(|s| s.things.volume && s.things.private_network) {

@@ -25,6 +25,7 @@ use super::world::{Faults, Killed, State, World};
 pub enum End {
     Killed,
     /// The journal could not be opened.
+    #[expect(dead_code, reason = "shown when a test fails")]
     Refused(Trouble),
     Ended(Outcome),
 }
@@ -78,7 +79,7 @@ impl Life {
         let end = match lived {
             Ok(end) => end,
             Err(panic) if panic.is::<Killed>() => {
-                world.change(|s| s.bury());
+                world.change(State::bury);
                 End::Killed
             }
             Err(panic) => resume_unwind(panic),
@@ -142,9 +143,9 @@ fn plan() -> Plan {
         limits: Limits::default(),
         allow: Vec::new(),
         hold: None,
+        window: None,
         on_failure: OnFailure::Keep,
         verify: true,
-        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "always".into(),
         before: serde_json::Value::Null,

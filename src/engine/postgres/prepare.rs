@@ -136,10 +136,11 @@ pub(super) async fn ensure_no_slot(session: &Session, place: &Place, slot: &str)
         );
         match session.text(&sql).await?.as_deref() {
             Some("0 0") => Ok(Look::Done(())),
-            Some("1 0") => {
-                session.run(&format!("SELECT pg_drop_replication_slot({name})")).await?;
-                Ok(Look::Done(()))
-            }
+            Some("1 0") => match session.run(&format!("SELECT pg_drop_replication_slot({name})")).await {
+                Ok(()) => Ok(Look::Done(())),
+                // A follower that still runs comes back.
+                Err(trouble) => Ok(Look::NotYet(trouble.one_line())),
+            },
             _ => Ok(Look::NotYet("its follower is being ended".into())),
         }
     })

@@ -140,12 +140,11 @@ impl Server for PgServer {
 
     async fn behind(&self, position: &Position) -> Result<Option<Lag>, Trouble> {
         let measured = async { follow::behind(&*self.session().await?, position).await };
-        match measured.await {
-            Ok(Some(lag)) => Ok(Some(lag)),
-            Ok(None) | Err(_) => {
-                follow::refuse_dead(&self.place).await?;
-                Ok(None)
-            }
+        if let Ok(Some(lag)) = measured.await {
+            Ok(Some(lag))
+        } else {
+            follow::refuse_dead(&self.place).await?;
+            Ok(None)
         }
     }
 

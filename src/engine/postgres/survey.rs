@@ -197,7 +197,7 @@ fn slot_limit(moving: &Moving, free: Option<u64>, share: u8) -> Option<u64> {
         return None;
     }
     // At least a few segments; at most what the setting takes (an `int` of MiB).
-    free.map(|free| (free / 100 * u64::from(share) >> 20).clamp(256, 2_000_000_000))
+    free.map(|free| ((free / 100 * u64::from(share)) >> 20).clamp(256, 2_000_000_000))
 }
 
 fn v2_owner(v2: &Machine, v1: (u64, u64)) -> (u64, u64) {

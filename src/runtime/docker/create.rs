@@ -46,7 +46,7 @@ impl Docker {
         let image = like.image.clone().unwrap_or_default();
         // An image cannot be removed while a container of it runs, so V1's is there.
         let old = self.inspect_image(&image).await?.and_then(|image| image.config).unwrap_or_default();
-        let body = body(recipe, like, &old);
+        let body = body(recipe, &like, &old);
         let options = CreateContainerOptionsBuilder::default().name(&recipe.name).build();
         match self.engine.api.create_container(Some(options), body).await {
             Ok(made) => {
@@ -72,7 +72,7 @@ impl Docker {
     }
 }
 
-fn body(recipe: &Recipe, like: ContainerInspectResponse, old: &ImageConfig) -> ContainerCreateBody {
+fn body(recipe: &Recipe, like: &ContainerInspectResponse, old: &ImageConfig) -> ContainerCreateBody {
     let config = like.config.clone().unwrap_or_default();
     let replaced = Replaced::new(recipe);
     let command = command(&config, old);
@@ -99,7 +99,7 @@ fn body(recipe: &Recipe, like: ContainerInspectResponse, old: &ImageConfig) -> C
         attach_stdin: Some(false),
         attach_stdout: Some(false),
         attach_stderr: Some(false),
-        host_config: Some(host_config(recipe, &replaced, &like)),
+        host_config: Some(host_config(recipe, &replaced, like)),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([(recipe.network.clone(), EndpointSettings::default())])),
         }),

@@ -26,6 +26,7 @@ mod look;
 mod networks;
 mod ports;
 mod said;
+mod ssh;
 mod tunnel;
 mod volumes;
 
@@ -39,6 +40,8 @@ pub struct Docker {
     reachable: Cell<Option<bool>>,
     /// Containers we made, by the name they were made under: it stays a handle when they are renamed.
     made: RefCell<HashMap<String, String>>,
+    /// Held open for as long as the engine is spoken to.
+    _forward: Option<ssh::Forward>,
 }
 
 /// The API and the address it is reached by. Cheap to clone.

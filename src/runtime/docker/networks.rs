@@ -64,10 +64,7 @@ impl Docker {
         }
         let on_it: Vec<String> = found.containers.into_iter().flatten().filter_map(|(_, end)| end.name).collect();
         let trouble = self.engine.trouble(format!("cannot remove network {name}"), error);
-        Err(match on_it.is_empty() {
-            true => trouble,
-            false => trouble.hint(format!("containers on it: {}", on_it.join(", "))),
-        })
+        Err(if on_it.is_empty() { trouble } else { trouble.hint(format!("containers on it: {}", on_it.join(", "))) })
     }
 
     pub(super) async fn have_joined(&self, container: &str, to: &Attachment) -> Result<(), Trouble> {
@@ -159,12 +156,7 @@ fn network(found: NetworkInspect) -> Network {
 
 /// Networks may be called almost anything; a name must stay one part of a request's path.
 fn in_path(name: &str) -> String {
-    let mut path = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => path.push(char::from(byte)),
-            _ => path.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    path
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    name.bytes().map(part).collect()
 }

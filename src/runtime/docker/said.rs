@@ -39,25 +39,26 @@ impl Engine {
             Error::RequestTimeoutError => {
                 Trouble::failed(act).because(Trouble::failed(format!("{} did not answer in time", self.address)))
             }
-            other => Trouble::failed(act).because(self.no_answer(other)),
+            other => Trouble::failed(act).because(self.no_answer(&other)),
         }
     }
 
     /// The engine did not answer at all: why, and what to do about it.
-    pub(super) fn no_answer(&self, error: Error) -> Trouble {
+    pub(super) fn no_answer(&self, error: &Error) -> Trouble {
+        let why = Trouble::failed(root(error));
         let at = &self.address;
         let socket = at.strip_prefix("unix://");
-        match (io_kind(&error), socket) {
+        match (io_kind(error), socket) {
             (Some(io::ErrorKind::PermissionDenied), Some(socket)) => {
                 Trouble::failed(format!("no permission to use the container engine's socket {socket}"))
-                    .because(error)
+                    .because(why)
                     .hint("run as root, or as a member of the group that owns the socket (usually `docker`)")
             }
             (Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused), Some(socket)) => {
-                no_engine(socket).because(error)
+                no_engine(socket).because(why)
             }
             _ => Trouble::failed(format!("the container engine at {at} cannot be reached"))
-                .because(error)
+                .because(why)
                 .hint("is it running, and is `--docker` (or DOCKER_HOST) right?"),
         }
     }
@@ -80,6 +81,15 @@ fn said(act: String, message: &str) -> Trouble {
     } else {
         trouble
     }
+}
+
+/// The cause beneath all others: what is above it names the libraries in between.
+pub(super) fn root(error: &Error) -> String {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
 }
 
 fn io_kind(error: &Error) -> Option<io::ErrorKind> {

@@ -24,11 +24,11 @@ impl Docker {
 
     pub(super) async fn have_volume(&self, name: &str, labels: &Labels) -> Result<(), Trouble> {
         if let Some(found) = self.look_at_volume(name).await? {
-            return match found.labels.get(LABEL_RUN) == labels.get(LABEL_RUN) {
-                true => Ok(()),
-                false => Err(Trouble::refused(format!("a volume that is not of this run is called {name} already"))
-                    .hint(format!("look what is in it; remove it (`docker volume rm {name}`) or choose another name"))),
-            };
+            if found.labels.get(LABEL_RUN) == labels.get(LABEL_RUN) {
+                return Ok(());
+            }
+            return Err(Trouble::refused(format!("a volume that is not of this run is called {name} already"))
+                .hint(format!("look what is in it; remove it (`docker volume rm {name}`) or choose another name")));
         }
         let wanted = VolumeCreateRequest {
             name: Some(name.to_owned()),

@@ -51,10 +51,10 @@ fn same_major(found: &Found<'_>) -> Check {
 
 fn not_older(found: &Found<'_>) -> Check {
     let id = "v2-not-older";
-    let v1 = found.fixed.version_num % 10_000;
+    let v1 = (found.fixed.version_num / 10_000, found.fixed.version_num % 10_000);
     let (from, to) = (&found.fixed.version, &found.v2.version);
     match major_minor(to) {
-        Some((_, v2)) if v2 >= v1 => passed(id, format!("{from} → {to}")),
+        Some(v2) if v2 >= v1 => passed(id, format!("{from} → {to}")),
         Some(_) => refused(
             id,
             format!("V2's image has {to}, which is older than V1's {from}"),
@@ -66,7 +66,7 @@ fn not_older(found: &Found<'_>) -> Check {
 
 fn architecture(found: &Found<'_>) -> Check {
     let id = "architecture";
-    let (v1, v2) = (&found.v1.machine, &found.v2.machine);
+    let (v1, v2) = (&found.v1.architecture, &found.v2.architecture);
     if v1.is_empty() || v2.is_empty() {
         return refused(id, "the architecture of V1 or of V2's image is not known", "try `uname -m` in both");
     }

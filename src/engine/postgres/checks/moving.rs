@@ -69,7 +69,7 @@ fn senders(moving: &Moving, ours: &Ours) -> Check {
     let id = "free-senders";
     let used = u32::try_from(ours.replicas(moving).count()).unwrap_or(u32::MAX);
     match moving.number("max_wal_senders") {
-        Some(max) if max >= used.saturating_add(SENDERS) => passed(id, format!("{} of {max} used", used)),
+        Some(max) if max >= used.saturating_add(SENDERS) => passed(id, format!("{used} of {max} used")),
         Some(max) => refused(
             id,
             format!("max_wal_senders is {max} and {used} are used; {SENDERS} are needed"),
