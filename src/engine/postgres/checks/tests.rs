@@ -38,7 +38,7 @@ fn world() -> World {
         ("wal_level", "replica"),
     ];
     let machine = Machine {
-        machine: "x86_64".into(),
+        architecture: "x86_64".into(),
         libc: "glibc 2.36".into(),
         icu: "72".into(),
         version: "15.20".into(),
@@ -201,8 +201,8 @@ fn every_refusal_has_a_hint() {
 fn versions_and_machines() {
     assert_eq!(refusals(|w| w.v2.version = "17.2".into()), ["same-major"]);
     assert_eq!(refusals(|w| w.v2.version = "15.3".into()), ["v2-not-older"]);
-    assert_eq!(refusals(|w| w.v2.machine = "aarch64".into()), ["architecture"]);
-    assert_eq!(refusals(|w| w.v2.machine = String::new()), ["architecture"], "unknown is not equal");
+    assert_eq!(refusals(|w| w.v2.architecture = "aarch64".into()), ["architecture"]);
+    assert_eq!(refusals(|w| w.v2.architecture = String::new()), ["architecture"], "unknown is not equal");
     assert_eq!(refusals(|w| w.fixed.version_num = 120_005), ["same-major"]);
 }
 
