@@ -1,7 +1,14 @@
 //! Each folder of `scenarios/` is a test of the built binary, under its own name.
 //!
 //! `SWITCHOVER_TIER=all` runs all of them, else those of tier 1; `SWITCHOVER_BIN` names another binary than this
-//! build's. One after the other: they measure times, and there are two cores.
+//! build's; `SWITCHOVER_PATIENCE=3` makes every limit three times as long, for a busy machine. One after the other: they measure times, and there are two cores.
+#![allow(
+    clippy::pedantic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it sees"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the verdicts are for people")]
 
 use std::path::{Path, PathBuf};
@@ -35,6 +42,7 @@ fn play(binary: &Path, dir: &Path) -> Result<(), Failed> {
     std::fs::create_dir_all(&records)?;
     let mut command = Command::new(binary);
     command.args(["scenario", "run"]).arg(dir).arg("--binary").arg(binary).arg("--artefacts").arg(records);
+    command.args(["--patience", &variable("SWITCHOVER_PATIENCE").unwrap_or_else(|| "1".into())]);
     let output = command.stdin(Stdio::null()).output()?;
     let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     if output.status.success() {

@@ -55,7 +55,7 @@ impl Wanted {
     }
 
     /// What the verdict says that it should not.
-    pub(super) fn complaints(&self, verdict: &Verdict) -> Vec<String> {
+    pub(super) fn complaints(&self, verdict: &Verdict, patience: u32) -> Vec<String> {
         let mut complaints = Vec::new();
         if !verdict.complete {
             complaints.push("the final tables could not be read: nothing is known about losses".to_owned());
@@ -76,7 +76,7 @@ impl Wanted {
         let limits = [("write gap", self.write_gap, &verdict.write_gap), ("stall", self.stall, &verdict.stall)];
         for (name, limit, gap) in limits {
             let length = Duration::from_micros(gap.length);
-            if let Some(Below(limit)) = limit.filter(|limit| length >= limit.0) {
+            if let Some(limit) = limit.map(|limit| limit.0 * patience).filter(|limit| length >= *limit) {
                 complaints.push(format!("{name}: {}, not below {}", human(length), human(limit)));
             }
         }
@@ -113,7 +113,7 @@ impl Play<'_> {
     pub(super) async fn expect(&mut self, expect: &Expect) -> Result<(), Trouble> {
         self.wanted.note(expect);
         let since = now();
-        let limit = expect.within.unwrap_or(WITHIN).0;
+        let limit = expect.within.unwrap_or(WITHIN).0 * self.patience;
         self.expect_of_tool(expect, limit).await?;
         if let Some(side) = &expect.clients_on {
             self.everyone_on(Some(side), since, limit).await?;

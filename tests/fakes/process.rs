@@ -25,6 +25,7 @@ use super::world::{Faults, Killed, State, World};
 pub enum End {
     Killed,
     /// The journal could not be opened.
+    #[expect(dead_code, reason = "shown when a test fails")]
     Refused(Trouble),
     Ended(Outcome),
 }
@@ -78,7 +79,7 @@ impl Life {
         let end = match lived {
             Ok(end) => end,
             Err(panic) if panic.is::<Killed>() => {
-                world.change(|s| s.bury());
+                world.change(State::bury);
                 End::Killed
             }
             Err(panic) => resume_unwind(panic),

@@ -3,6 +3,8 @@
 //! Here: mistakes in the table, in an engine, in the guard. Mistakes in the source are patches beside this file; the
 //! script `run` applies each to a copy and expects the matrix to fail.
 
+#![allow(clippy::unwrap_used, reason = "for tests alone")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use switchover::engine::Position;
