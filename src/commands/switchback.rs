@@ -40,7 +40,8 @@ pub(super) async fn switchback(typed: &Invocation) -> Result<u8, Trouble> {
     };
     let files = typed.state.run(&name, &order.id);
     files.secrets().take_over(&undone.files.secrets())?;
-    Performance::begin(typed, order, runtime, typed.teller(true))?.perform(typed, Wish::Switch).await
+    let tell = typed.teller(order.is_exchanged());
+    Performance::begin(typed, order, runtime, tell)?.perform(typed, Wish::Switch).await
 }
 
 async fn go_on(typed: &Invocation, open: Found) -> Result<u8, Trouble> {
@@ -84,6 +85,6 @@ async fn sides(runtime: &dyn Runtime, undone: &Standing) -> Result<(Container, C
     let of = async |handle: &str| {
         runtime.container(handle).await?.ok_or_else(|| Trouble::refused(format!("the container {handle} is gone")))
     };
-    let serving = of(if plan.v2.id.is_empty() { &plan.v2.final_name } else { &plan.v2.id }).await?;
-    Ok((serving, of(&plan.v1.id).await?))
+    let serving = of(plan.v2.handle()).await?;
+    Ok((serving, of(plan.v1.handle()).await?))
 }
