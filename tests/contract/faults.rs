@@ -38,7 +38,19 @@ impl Corner {
         let volume = self.plan.v2_volumes[0].0.clone();
         let script = format!("echo \"{line}\" >> /v/{file}");
         let mount = format!("{volume}:/v");
-        run(&["run", "--rm", "--label", "switchover.test=1", "-v", &mount, "--entrypoint", "sh", &self.v2_image, "-c", &script]);
+        run(&[
+            "run",
+            "--rm",
+            "--label",
+            "switchover.test=1",
+            "-v",
+            &mount,
+            "--entrypoint",
+            "sh",
+            &self.v2_image,
+            "-c",
+            &script,
+        ]);
     }
 }
 
@@ -54,7 +66,11 @@ async fn a_copy_that_is_interrupted_starts_over() {
     let helper = format!("switchover-{}-seed", corner.plan.tag());
     let v1 = corner.v1_name();
     let interrupted = async {
-        corner.until("the copy to run", || sql(&v1, "SELECT count(*) FROM pg_stat_progress_basebackup WHERE backup_streamed > 5000000") == "1").await;
+        corner
+            .until("the copy to run", || {
+                sql(&v1, "SELECT count(*) FROM pg_stat_progress_basebackup WHERE backup_streamed > 5000000") == "1"
+            })
+            .await;
         run(&["kill", &helper]);
     };
     let (failed, ()) = tokio::join!(v2.ensure_seeded(), interrupted);
@@ -135,7 +151,10 @@ async fn a_log_that_is_no_longer_kept_is_named() {
     v2.ensure_seeded().await.unwrap();
     let v1 = corner.v1_name();
     for _ in 0..6 {
-        sql(&v1, "CREATE TABLE much AS SELECT repeat('x', 1000) FROM generate_series(1, 10000);; DROP TABLE much;; SELECT pg_switch_wal();; CHECKPOINT");
+        sql(
+            &v1,
+            "CREATE TABLE much AS SELECT repeat('x', 1000) FROM generate_series(1, 10000);; DROP TABLE much;; SELECT pg_switch_wal();; CHECKPOINT",
+        );
     }
     corner.until("the slot to be lost", || sql(&v1, "SELECT wal_status FROM pg_replication_slots") == "lost").await;
     let trouble = v2.ensure_following().await.unwrap_err();

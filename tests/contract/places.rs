@@ -59,7 +59,8 @@ async fn another_user_owns_his_files() {
     v2.ensure_seeded().await.unwrap();
     v2.ensure_following().await.unwrap();
     corner.caught_up(&*v1, &*v2).await;
-    let owners = corner.inside(&corner.v2_name(), "stat -c '%u:%g %a' /tmp/pg /tmp/pg/pg_hba.conf /tmp/pg/switchover.pass");
+    let owners =
+        corner.inside(&corner.v2_name(), "stat -c '%u:%g %a' /tmp/pg /tmp/pg/pg_hba.conf /tmp/pg/switchover.pass");
     assert_eq!(owners, "1234:4321 700\n1234:4321 600\n1234:4321 600");
     v2.ensure_not_following().await.unwrap();
     v1.ensure_unfollowable().await.unwrap();
@@ -88,7 +89,8 @@ async fn our_own_role_is_enough_once_it_is_there() {
         one.ensure_unfollowable().await.unwrap();
     }
     assert_eq!(corner.inside(&v1, "cat $PGDATA/pg_hba.conf $PGDATA/postgresql.auto.conf"), before);
-    let roles = "PGPASSWORD=secret psql -U postgres -Atc \"SELECT count(*) FROM pg_roles WHERE rolname LIKE 'switch%'\"";
+    let roles =
+        "PGPASSWORD=secret psql -U postgres -Atc \"SELECT count(*) FROM pg_roles WHERE rolname LIKE 'switch%'\"";
     assert_eq!(corner.inside(&v1, roles), "0", "a role of ours that dropped itself");
 }
 
@@ -98,7 +100,10 @@ async fn archiving_waits_until_v2_is_open() {
     let archive = ["-c", "archive_mode=on"];
     let mut corner = Corner::with("archive", "17", "17", &[], &archive).await;
     let v1 = corner.v1_name();
-    sql(&v1, "ALTER SYSTEM SET archive_command = 'mkdir -p /tmp/archive && cp %p /tmp/archive/%f';; SELECT pg_reload_conf()");
+    sql(
+        &v1,
+        "ALTER SYSTEM SET archive_command = 'mkdir -p /tmp/archive && cp %p /tmp/archive/%f';; SELECT pg_reload_conf()",
+    );
     sql(&v1, "ALTER SYSTEM SET restore_command = 'false';; ALTER SYSTEM SET recovery_target_time = '2001-01-01'");
     corner.plan().await;
     corner.prepare().await;
