@@ -14,6 +14,7 @@ mod fakes;
 mod mutations;
 
 use fakes::matrix::{KINDS, Matrix};
+use fakes::process::noticed;
 use fakes::{Fault, Faults, Life};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -144,6 +145,7 @@ proptest! {
     /// Whatever happens in whatever order.
     #[test]
     fn any_sequence(kind in proptest::sample::select(&KINDS[..]), processes in vec(any_process(), 1..6)) {
-        matrix().sequence(kind, processes);
+        let noticed = noticed(|| matrix().sequence(kind, processes));
+        prop_assert!(noticed.is_none(), "{}", noticed.unwrap_or_default());
     }
 }

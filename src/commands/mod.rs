@@ -103,8 +103,11 @@ fn complain(options: &Options, trouble: &Trouble) -> u8 {
     trouble.kind.exit_code()
 }
 
+/// The client libraries stay at `warn`, whatever is asked for: at `debug` they write whole requests, environment and
+/// all, and that is where passwords are.
 fn log_to_stderr(level: &str) -> Result<(), Trouble> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
+    const NEVER_MORE: &str = "bollard=warn,hyper=warn,hyper_util=warn,tokio_postgres=warn";
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{level},{NEVER_MORE}"))
         .map_err(|e| Trouble::usage(format!("--log {level}")).because(e).hint("error, warn, info, debug or trace"))?;
     // A second subscriber could only be one of our own tests'.
     let _set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();

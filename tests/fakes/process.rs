@@ -166,10 +166,13 @@ fn quiet_kills() {
     });
 }
 
-/// Panics in here are expected.
-pub fn quietly<T>(act: impl FnOnce() -> T) -> T {
+/// What is noticed in there, without a word on the terminal.
+pub fn noticed(act: impl FnOnce()) -> Option<String> {
     QUIET.set(true);
-    let result = act();
+    let panic = catch_unwind(AssertUnwindSafe(act)).err();
     QUIET.set(false);
-    result
+    panic.map(|panic| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(other) => other.downcast_ref::<&str>().copied().unwrap_or("something").to_owned(),
+    })
 }

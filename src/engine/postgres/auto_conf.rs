@@ -42,7 +42,7 @@ pub(super) fn without_any(text: &str) -> String {
             ours = true;
         } else if mark(": end of our settings") {
             ours = false;
-        } else if !ours {
+        } else if !ours && line != "# (the line above had no end)\n" {
             kept.push_str(line);
         }
     }
