@@ -84,6 +84,8 @@ async fn prepare_v1(x: &mut Run) -> Result<Fact, Trouble> {
 }
 
 async fn put_v1_back(x: &mut Run) -> Result<(), Trouble> {
+    // Of a process that is gone; one of them may stand on the private network.
+    x.runtime.ensure_no_helpers(&x.plan.run).await?;
     x.v1.ensure_unfollowable().await?;
     x.runtime.ensure_left(&x.plan.v1.id, &x.plan.private_network).await?;
     x.runtime.ensure_no_network(&x.plan.private_network, &x.plan.run).await

@@ -20,17 +20,6 @@ pub(super) struct Draft {
     pub(super) survey: Survey,
 }
 
-/// Looks at everything. What fails here has changed nothing.
-pub(super) async fn draft(
-    typed: &Invocation,
-    runtime: &Rc<dyn Runtime>,
-    target: &Target,
-    v2: &Image,
-    tell: &Teller,
-) -> Result<Draft, Trouble> {
-    look(typed, runtime, target, v2, tell).await.map_err(nothing_changed)
-}
-
 /// Whatever failed before a run was begun has left everything as it was.
 pub(super) fn nothing_changed(mut trouble: Trouble) -> Trouble {
     if trouble.kind == Sort::Failed {
@@ -39,7 +28,8 @@ pub(super) fn nothing_changed(mut trouble: Trouble) -> Trouble {
     trouble
 }
 
-async fn look(
+/// Looks at everything.
+pub(super) async fn draft(
     typed: &Invocation,
     runtime: &Rc<dyn Runtime>,
     target: &Target,

@@ -241,3 +241,6 @@ pub(super) fn side(now: &SideNow) -> String {
 pub(super) fn error(trouble: &Trouble) -> Value {
     json!({ "what": trouble.what, "causes": trouble.causes(), "hints": text::hints(trouble) })
 }
+
+#[cfg(test)]
+mod tests;

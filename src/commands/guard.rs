@@ -6,7 +6,7 @@ use super::assemble::{Parts, assemble};
 use super::ending::Ending;
 use super::invocation::Invocation;
 use super::look::look;
-use super::perform::story;
+use super::perform::{end_helpers, story};
 use crate::cli;
 use crate::engine::Access;
 use crate::facts::Fact;
@@ -55,6 +55,7 @@ async fn finish(
     let parts = Parts { runtime: typed.runtime().await?, access, guard: Box::new(Unguarded), tell };
     let mut run = assemble(plan, files, Parts { runtime: Rc::clone(&parts.runtime), ..parts })?;
     let outcome = drive(story(order.kind), &mut run, &mut journal, Wish::Rescue, &Interrupt::default()).await;
+    end_helpers(&mut run).await;
     let standing = Standing::of(journal.records())?;
     let scene = look(&run, exchanged).await;
     let journal = files.journal().display().to_string();

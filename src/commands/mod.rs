@@ -73,20 +73,23 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<u8, Trouble> {
         _ => {}
     }
     let typed = Invocation::new(cli.options, environment)?;
-    match cli.verb {
+    let ended = match cli.verb {
         Verb::Plan => plan::plan(&typed).await,
         Verb::Run => run::run(&typed).await,
         Verb::Prepare => prepare::prepare(&typed).await,
         Verb::Cutover => cutover::cutover(&typed).await,
-        Verb::Status(args) => status::status(&typed, &args).await,
+        // For monitoring: what cannot be looked at is not healthy.
+        Verb::Status(args) => return status::status(&typed, &args).await,
         Verb::Resume => resume::resume(&typed).await,
         Verb::Abort => abort::abort(&typed).await,
         Verb::Switchback => switchback::switchback(&typed).await,
         Verb::Retire(args) => retire::retire(&typed, &args).await,
         Verb::History => history::history(&typed).await,
-        Verb::Guard(args) => guard::guard(&typed, &args).await,
+        Verb::Guard(args) => return guard::guard(&typed, &args).await,
         Verb::Completions(_) | Verb::Man | Verb::Scenario(_) => Ok(0),
-    }
+    };
+    // What a run met is its outcome; an error is from before it, when nothing was touched.
+    ended.map_err(draw::nothing_changed)
 }
 
 /// An ending before any run had begun.

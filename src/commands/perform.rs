@@ -35,6 +35,14 @@ pub(super) fn phase(standing: &Standing) -> Phase {
     }
 }
 
+/// They serve this process alone: whoever goes on with the run makes its own.
+pub(super) async fn end_helpers(run: &mut Run) {
+    run.probes.clear();
+    if let Err(trouble) = run.runtime.ensure_no_helpers(&run.plan.run).await {
+        run.tell.warning(trouble.one_line());
+    }
+}
+
 /// A run about to be performed. Whoever makes one holds the lock of its database.
 pub(super) struct Performance {
     pub(super) files: RunFiles,
@@ -90,6 +98,7 @@ impl Performance {
                 stopped => stopped,
             };
         }
+        end_helpers(&mut run).await;
         self.end(typed, &run, &outcome, wish == Wish::TurnBack).await
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::draw::{self, Draft, draft, nothing_changed};
+use super::draw::{self, Draft, draft};
 use super::invocation::Invocation;
 use crate::config::quantity::Bytes;
 use crate::engine::{Check, Verdict};
@@ -21,7 +21,7 @@ pub(super) async fn plan(typed: &Invocation) -> Result<u8, Trouble> {
     let said = typed.config.v1.container.as_deref().ok_or_else(|| {
         Trouble::usage("which database?").hint("--container NAME, or v1.container in the file that -f names")
     })?;
-    let runtime = typed.runtime().await.map_err(nothing_changed)?;
+    let runtime = typed.runtime().await?;
     let target = target::find(&*runtime, said).await?;
     let wanted = typed.image()?;
     let Some(image) = runtime.image(wanted).await? else {

@@ -1,6 +1,6 @@
 //! `run`: the whole story, or what is left of it.
 
-use super::draw::{self, draft, nothing_changed};
+use super::draw::{self, draft};
 use super::find;
 use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
@@ -37,7 +37,7 @@ async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Troub
     let runtime = typed.runtime().await?;
     let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(name)).await?;
     let tell = typed.teller(false);
-    let image = runtime.ensure_image(typed.image()?).await.map_err(nothing_changed)?;
+    let image = runtime.ensure_image(typed.image()?).await?;
     if runs_already(&target, &image) {
         return Ok(nothing_to_do(typed, &tell, &target, &image));
     }
