@@ -82,6 +82,7 @@ fn ensure_way_back(standing: &Standing) -> Result<(), Trouble> {
 /// The containers of both sides now: the one that serves, and the one that served before.
 async fn sides(runtime: &dyn Runtime, undone: &Standing) -> Result<(Container, Container), Trouble> {
     let plan = &undone.order.plan;
+    runtime.adopt(&plan.run);
     let of = async |handle: &str| {
         runtime.container(handle).await?.ok_or_else(|| Trouble::refused(format!("the container {handle} is gone")))
     };
