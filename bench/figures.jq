@@ -14,6 +14,9 @@ def spread($unit):
   | {median: median, min: min, max: max, all: .}
   | . + {text: (if .median == null then "not measured" else "\(.median | to(1)) \($unit) [\(.min | to(1))–\(.max | to(1))]" end)};
 
+# Only the highest of many looks says anything.
+def peak($unit): spread($unit) | .all = [] | if .max == null then . else .text = "\(.max | to(1)) \($unit)" end;
+
 def gap_began: .first_acknowledgement + .verdict.write_gap.from;
 def gap_ended: gap_began + .verdict.write_gap.length;
 def step($event; $name): [.calls[].events[] | select(.event == $event and .step == $name)] | last;
@@ -60,8 +63,8 @@ def nears($met): if $met == null then "" elif $met then "reached" else "not yet"
       (select(wanted("port")) | gap("port"; "write gap by port"; 0.4; 200), hanging("port"; "longest stall by port")),
       (select(wanted("cap")) | below("V1 writable after the cap"; turned_back; 1000; "ms")),
       (select(wanted("seed")) | seed,
-        below("peak memory of the tool"; [$memory[0][] | select(.guard | not) | .kB / 1000] | spread("MB") | .text = "\(.max) MB"; 40; "MB"),
-        below("peak memory of its guard"; [$memory[0][] | select(.guard) | .kB / 1000] | spread("MB") | .text = "\(.max) MB"; 40; "MB")),
+        below("peak memory of the tool"; [$memory[0][] | select(.guard | not) | .kB / 1000] | peak("MB"); 40; "MB"),
+        below("peak memory of its guard"; [$memory[0][] | select(.guard) | .kB / 1000] | peak("MB"); 40; "MB")),
       ($tool[0][] | .figures[] | below(.name; .values | spread(.unit); .must; .unit))
     ],
     clients: ($all | group_by([.pair, .side]) | map({

@@ -117,7 +117,6 @@ async fn perform(
     let Some(workload) = &scenario.workload else {
         let mut play = Play::new(stage, None, binary, args.patience);
         let played = play.steps(scenario).await;
-        keep_output(stage, &play);
         record.played(&play);
         return played.map(|()| Vec::new());
     };
@@ -128,7 +127,6 @@ async fn perform(
         played = play_to_the_end(&mut play, scenario) => played,
         () = clients.watch_sides(stage) => Ok(()),
     };
-    keep_output(stage, &play);
     record.played(&play);
     let (calls, wanted) = (play.calls(), play.wanted);
     let finished = clients.finish(stage).await;
@@ -150,15 +148,6 @@ async fn play_to_the_end(play: &mut Play<'_>, scenario: &Scenario) -> Result<(),
         play.everyone_on(None, since, LAST_SERVED).await?;
     }
     Ok(())
-}
-
-/// What each call of the tool said. Not worth failing for.
-fn keep_output(stage: &Stage, play: &Play<'_>) {
-    for (number, tool) in (1..).zip(&play.tools) {
-        if let Err(error) = stage.keep(&format!("tool-{number}-{}.log", tool.name), &tool.said().text) {
-            say(&format!("  {}", error.one_line()));
-        }
-    }
 }
 
 async fn take_down(args: &RunArgs, stage: &Stage, passed: bool) -> Result<(), Trouble> {

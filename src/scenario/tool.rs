@@ -1,6 +1,8 @@
 //! One call of the tool: a process in a group of its own, the events it tells, and the signals it gets.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,6 +88,10 @@ impl Tool {
         command.args(args).current_dir(&stage.dir).envs(env).env(MARK, &stage.project);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
+        let record = stage.work.join(format!("tool-{}-{name}.log", now()));
+        let record = File::create(&record)
+            .map_err(|error| Trouble::failed(format!("cannot write {}", record.display())).because(error))?;
+        let record = Arc::new(record);
         let began = now();
         let mut child = command
             .spawn()
@@ -93,8 +99,8 @@ impl Tool {
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let pid = pid.ok_or_else(|| Trouble::bug("a process that was just started has no id"))?;
         let said = Arc::new(Mutex::new(Said { open_pipes: 2, ..Said::default() }));
-        listen(child.stdout.take(), said.clone());
-        listen(child.stderr.take(), said.clone());
+        listen(child.stdout.take(), said.clone(), record.clone());
+        listen(child.stderr.take(), said.clone(), record);
         let ended = said.clone();
         tokio::spawn(async move {
             use std::os::unix::process::ExitStatusExt as _;
@@ -214,11 +220,14 @@ fn marked_processes(mark: &str) -> Vec<i32> {
     .collect()
 }
 
-fn listen(pipe: Option<impl AsyncRead + Send + Unpin + 'static>, said: Arc<Mutex<Said>>) {
+/// Keeps every line, in memory and at once in the record, which is there even when the scenario is cut short.
+fn listen(pipe: Option<impl AsyncRead + Send + Unpin + 'static>, said: Arc<Mutex<Said>>, record: Arc<File>) {
     tokio::spawn(async move {
         if let Some(pipe) = pipe {
             let mut lines = BufReader::new(pipe).lines();
             while let Ok(Some(line)) = lines.next_line().await {
+                // The record is for people; the verdict does not need it.
+                let _written = writeln!(&*record, "{line}");
                 let mut said = lock(&said);
                 if let Ok(event) = serde_json::from_str::<Value>(&line)
                     && event.is_object()
