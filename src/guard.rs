@@ -1,13 +1,12 @@
 //! The guard: the same binary, detached before `hold`, that finishes what a dead or frozen tool left.
 //!
-//! It never acts while the tool lives within the cap. When the tool is dead or the cap is over, it kills the tool,
-//! sees it gone, takes the locks and does what `resume` does: back to the resting point, or forward beyond the line.
+//! It never acts while the tool lives. When the tool is dead, or frozen when the cap is over, or still there long after
+//! it, the guard kills it, sees it gone, takes the locks and does what `resume` does: back to the resting point, or
+//! forward beyond the line.
 //! Tool and guard speak over two pipes: what the tool writes into one that has broken off tells the guard of its end.
 
 mod process;
 mod watch;
-
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -26,10 +25,11 @@ pub trait Guard {
     async fn ensure_started(&mut self) -> Result<(), Trouble> {
         Ok(())
     }
-    /// It watches this process until `cap`. When this process is dead or the cap is over, it kills it, sees it gone,
-    /// takes the journal's lock and goes back or forward as the journal's line says.
+    /// It watches this process. When that is dead, or frozen at the end of `cap`, or has not ended the window long
+    /// after it, the guard kills it, sees it gone, takes the journal's lock and goes back or forward as the journal's
+    /// line says.
     async fn ensure_armed(&mut self, cap: Deadline) -> Result<(), Trouble>;
-    /// The window is over: it ends without doing anything.
+    /// The window is over: it has ended, without doing anything.
     async fn ensure_dismissed(&mut self) -> Result<(), Trouble>;
 }
 
@@ -45,9 +45,6 @@ impl Guard for Unguarded {
         Ok(())
     }
 }
-
-/// Time for the tool to turn back by itself when the cap is over, before the guard takes that over.
-const HEAD_START: Duration = Duration::from_secs(1);
 
 /// What the guard must know and no command line may show: the first line it reads.
 #[derive(Serialize, Deserialize)]

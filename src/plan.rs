@@ -72,6 +72,13 @@ pub struct SidePlan {
     pub port: u16,
 }
 
+impl SidePlan {
+    /// What finds the container, whatever it is called by now.
+    pub fn handle(&self) -> &str {
+        if self.id.is_empty() { &self.container } else { &self.id }
+    }
+}
+
 /// One way of clients, as found or configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -81,7 +81,7 @@ pub async fn check(x: &mut Retirement) -> Result<Fact, Trouble> {
     let Some(v1) = x.runtime.container(&x.plan.v1.id).await? else {
         return Ok(x.known.clone().unwrap_or(Fact::Retiring { volumes: Vec::new(), directories: Vec::new() }));
     };
-    let v2 = x.runtime.container(v2_handle(&x.plan)).await?;
+    let v2 = x.runtime.container(x.plan.v2.handle()).await?;
     Ok(holds_data(&x.plan, &v1, v2.as_ref()))
 }
 
@@ -142,13 +142,9 @@ async fn remove_data(x: &mut Retirement) -> Result<Fact, Trouble> {
 
 /// Nothing of the run is left but V2.
 async fn tidy(x: &mut Retirement) -> Result<Fact, Trouble> {
-    x.runtime.ensure_left(v2_handle(&x.plan), &x.plan.private_network).await?;
+    x.runtime.ensure_left(x.plan.v2.handle(), &x.plan.private_network).await?;
     x.runtime.ensure_no_network(&x.plan.private_network, &x.plan.run).await?;
     Ok(Fact::sentence("the private network is removed"))
-}
-
-fn v2_handle(plan: &Plan) -> &str {
-    if plan.v2.id.is_empty() { &plan.v2.container } else { &plan.v2.id }
 }
 
 #[cfg(test)]

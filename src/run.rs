@@ -52,8 +52,8 @@ impl Context<Fact> for Run {
     fn undone(&mut self, step: &str) {
         self.facts.forget(step);
     }
-    /// The tool leaves the last tenth of the cap for turning back: at its end switch and guard do it by force, the one
-    /// ending the session, the other the process that is at it.
+    /// The tool leaves the last tenth of the cap for turning back: at its end the switch gives V1 back by force, ending
+    /// the session that is at it.
     fn attempt(&mut self, n: u32) {
         self.attempt = n;
         self.deadline = Some(Deadline::after(self.plan.limits.cutover.0 * 9 / 10));

@@ -198,7 +198,7 @@ impl Standing {
             "outcome": outcome,
             "began": self.began.to_string(),
             "ended": self.last.to_string(),
-            "steps": self.steps.iter().filter_map(Taken::result).collect::<Vec<_>>(),
+            "steps": self.steps.iter().filter_map(|taken| taken.result(&self.order)).collect::<Vec<_>>(),
             "cutover_ms": self.cutover_ms(),
             "held_ms": self.held_ms(),
             "bytes_seeded": self.bytes_seeded(),
@@ -207,7 +207,7 @@ impl Standing {
             "clients": [],
         });
         if let Some(because) = self.because() {
-            result["because"] = because.into();
+            result["because"] = self.order.told(because).into();
         }
         result
     }
@@ -258,13 +258,13 @@ impl Standing {
 }
 
 impl Taken {
-    fn result(&self) -> Option<Value> {
+    fn result(&self, order: &Order) -> Option<Value> {
         let (done, fact) = self.done.as_ref()?;
         Some(json!({
             "id": self.id,
             "started": self.began.to_string(),
             "ms": between(self.began, *done),
-            "fact": fact.to_string(),
+            "fact": order.told(&fact.to_string()),
         }))
     }
 }

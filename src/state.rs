@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Fact;
 use crate::plan::Plan;
 use crate::saga::{Journal, Record};
+use crate::tell::text;
 use crate::trouble::Trouble;
 
 pub use secrets::FileSecrets;
@@ -36,6 +37,19 @@ pub struct Order {
     pub remove_data: bool,
     #[serde(flatten)]
     pub plan: Plan,
+}
+
+impl Order {
+    /// In its plan, and so in what its steps say, `v1` is what people call V2, and the reverse. True of a switchback,
+    /// and not of one that undoes another one.
+    pub fn is_exchanged(&self) -> bool {
+        self.plan.v1.final_name == format!("{}-v2", self.plan.name)
+    }
+
+    /// What a step said, in the person's words.
+    pub fn told(&self, said: &str) -> String {
+        if self.is_exchanged() { text::exchanged(said) } else { said.to_owned() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +197,13 @@ impl RunFiles {
     }
     pub fn guard_log(&self) -> PathBuf {
         self.file("guard.log")
+    }
+    /// A guard that had nothing to say leaves no log.
+    pub fn tidy(&self) {
+        let log = self.guard_log();
+        if std::fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
+            let _left = std::fs::remove_file(&log);
+        }
     }
     pub fn secrets(&self) -> FileSecrets {
         FileSecrets::at(self.file("secrets"))

@@ -4,23 +4,44 @@
 //! follows (their V1); whoever tells a person something exchanges the words (`tell::Exchanged`). It keeps the id of the
 //! run it undoes, as roles, slots, labels and networks derive from it and are the same ones; its journal has an own.
 
-use crate::facts::Fact;
-use crate::plan::{Plan, SidePlan};
-use crate::runtime::Container;
-use crate::saga::Line;
-use crate::switchover::{Run, SWITCHOVER};
+use std::sync::LazyLock;
 
-/// From the resting point `ready` on: everything above it is true already.
-pub fn story() -> &'static [Line<Run, Fact>] {
+use crate::facts::Fact;
+use crate::plan::{Plan, SidePlan, WayPlan};
+use crate::runtime::{Attachment, Container};
+use crate::saga::{Line, Undo};
+use crate::switchover::{Run, SWITCHOVER};
+use crate::trouble::Trouble;
+
+/// One row of its own: the tool's access was taken away when the other run settled.
+static SWITCHBACK: LazyLock<Vec<Line<Run, Fact>>> = LazyLock::new(|| {
+    let undo = Undo::By(|x| Box::pin(leave_again(x)));
+    let mut story = vec![Line::step("meet", "Let the tool into V1 and V2 again", |x| Box::pin(meet(x)), undo)];
     let ready = SWITCHOVER.iter().position(|line| matches!(line, Line::Resting("ready")));
-    &SWITCHOVER[ready.unwrap_or_default()..]
+    story.extend(&SWITCHOVER[ready.unwrap_or_default()..]);
+    story
+});
+
+pub fn story() -> &'static [Line<Run, Fact>] {
+    &SWITCHBACK
+}
+
+/// The side that serves can be followed, and by replication the other one lets us in, too.
+async fn meet(x: &mut Run) -> Result<Fact, Trouble> {
+    let sentence = x.v1.ensure_followable().await?;
+    x.v2.ensure_following().await?;
+    Ok(Fact::sentence(sentence))
+}
+
+/// As the other run left it: only what the follower needs.
+async fn leave_again(x: &mut Run) -> Result<(), Trouble> {
+    x.v1.ensure_clean(true).await
 }
 
 /// The plan of a run that undoes another one. `serving` and `following` are the containers of the two sides now.
 pub fn plan(undone: &Plan, serving: &Container, following: &Container) -> Plan {
     let side = |was: &SidePlan, now: &Container, final_name: &str| SidePlan {
-        // The id, as the name changes hands.
-        container: now.id.clone(),
+        container: now.name.clone(),
         id: now.id.clone(),
         final_name: final_name.to_owned(),
         ..was.clone()
@@ -28,8 +49,25 @@ pub fn plan(undone: &Plan, serving: &Container, following: &Container) -> Plan {
     Plan {
         v1: side(&undone.v2, serving, &spare_name(undone)),
         v2: side(&undone.v1, following, &serving.name),
+        ways: undone.ways.iter().map(|way| as_it_is_now(way, serving)).collect(),
+        v1_networks: undone.v1_networks.iter().map(|on| place_now(on, serving)).collect(),
         ..undone.clone()
     }
+}
+
+/// The same way, with the aliases and ports of the side that serves now: it also bears its name as an alias.
+fn as_it_is_now(way: &WayPlan, serving: &Container) -> WayPlan {
+    match way {
+        WayPlan::NetworkAlias { on } => WayPlan::NetworkAlias { on: place_now(on, serving) },
+        WayPlan::PublishedPort { networks, .. } => WayPlan::PublishedPort {
+            ports: serving.ports.clone(),
+            networks: networks.iter().map(|on| place_now(on, serving)).collect(),
+        },
+    }
+}
+
+fn place_now(on: &Attachment, serving: &Container) -> Attachment {
+    serving.networks.iter().find(|now| now.network == on.network).unwrap_or(on).clone()
 }
 
 /// What the side is called that gives the name back.
@@ -44,9 +82,10 @@ mod tests {
     use crate::plan::tests::{any_plan, container};
 
     #[test]
-    fn it_begins_at_ready() {
-        assert!(matches!(story()[0], Line::Resting("ready")));
-        assert_eq!(story()[1].id(), Some("ready"));
+    fn it_goes_on_at_ready() {
+        assert_eq!((story()[0].id(), story()[2].id()), (Some("meet"), Some("ready")));
+        assert!(matches!(story()[1], Line::Resting("ready")));
+        assert_eq!(story().last().and_then(Line::id), Some("settle"));
     }
 
     #[test]

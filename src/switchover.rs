@@ -276,7 +276,7 @@ async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
     try_join_all(x.ways.iter().map(|way| way.ensure_pointing_at(Side::V2))).await?;
     let (v1, v2) = (&x.plan.v1, &x.plan.v2);
     x.runtime.ensure_named(&v1.id, &v1.final_name).await?;
-    x.runtime.ensure_named(&v2.container, &v2.final_name).await?;
+    x.runtime.ensure_named(v2.handle(), &v2.final_name).await?;
     Ok(Fact::sentence(format!("clients reach V2, which is now called {}", v2.final_name)))
 }
 
@@ -310,12 +310,12 @@ async fn settle(x: &mut Run) -> Result<Fact, Trouble> {
     }
     x.runtime.ensure_restart_policy(&x.plan.v1.id, "no").await?;
     // Of a V1 that serves again after a switchback it was taken away.
-    x.runtime.ensure_restart_policy(&x.plan.v2.final_name, &x.plan.v1_restart_policy).await?;
+    x.runtime.ensure_restart_policy(x.plan.v2.handle(), &x.plan.v1_restart_policy).await?;
     let way_back = x.v1.ensure_way_back().await?;
     x.v2.ensure_clean(way_back.is_ok()).await?;
     x.runtime.ensure_no_helpers(&x.plan.run).await?;
     if way_back.is_err() {
-        for side in [&x.plan.v1.id, &x.plan.v2.final_name] {
+        for side in [x.plan.v1.handle(), x.plan.v2.handle()] {
             x.runtime.ensure_left(side, &x.plan.private_network).await?;
         }
         x.runtime.ensure_no_network(&x.plan.private_network, &x.plan.run).await?;

@@ -10,11 +10,8 @@ mod source;
 use source::Tree;
 
 /// Files that may be longer, and why that is better than cutting them.
-const LONG: &[(&str, &str)] = &[
-    ("tests/contract/mod.rs", "one corner of an engine and all that a run makes in it, read as a whole"),
-    ("tests/fakes/matrix.rs", "what goes wrong, everywhere, in one list beside what must be true then"),
-    ("tests/fakes/server.rs", "every method of the engine's traits in the fake world, in their order"),
-];
+const LONG: &[(&str, &str)] =
+    &[("tests/runtime_docker.rs", "one test an act, each read against the engine's own command line")];
 
 /// What knows no engine: these must read the same with a new one.
 const ENGINE_FREE: &[&str] = &[

@@ -1,7 +1,7 @@
 //! The ways of clients on the real engine, with small servers that say their names instead of databases: who is
 //! reached, what is left, and that everything may be asked twice.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod docker;
 
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use docker::{Corner, IMAGE, docker, inspect, timed};
 use switchover::clients::{self, ClientsWay};
-use switchover::config::Limits;
+use switchover::config::{Limits, OnFailure};
 use switchover::engine::Side;
-use switchover::plan::{OnFailure, Plan, SidePlan, WayPlan};
+use switchover::plan::{Plan, SidePlan, WayPlan};
 use switchover::runtime::docker::Docker;
 use switchover::runtime::{Attachment, Container, Runtime};
 use switchover::tell::Teller;
@@ -45,7 +45,9 @@ async fn scene(name: &str, v1_options: &[&str]) -> Scene {
     let c = Corner::new(name).await;
     let d = Docker::connect(None, None).await.unwrap();
     if v1_options.contains(&c.name("clients").as_str()) {
-        c.network("clients", &["--subnet", "10.231.7.0/24"]);
+        // An address can be fixed only where the subnet was given.
+        let subnet: &[&str] = if v1_options.contains(&"--ip") { &["--subnet", "10.231.7.0/24"] } else { &[] };
+        c.network("clients", subnet);
     }
     let id = c.idle("v1", &[v1_options, &["--entrypoint", "perl", "--", "-e", SAY]].concat());
     let private = c.name("private");
@@ -62,6 +64,7 @@ async fn scene(name: &str, v1_options: &[&str]) -> Scene {
     recipe.image = IMAGE.into();
     let v2 = d.ensure_created(&recipe).await.unwrap();
     let plan = Rc::new(plan(&c, &before, &private, ways.clone()));
+    d.adopt(&c.run);
     d.ensure_started(&v2.id).await.unwrap();
     docker(&[
         "exec",
@@ -100,6 +103,7 @@ fn plan(c: &Corner, v1: &Container, private: &str, ways: Vec<WayPlan>) -> Plan {
         limits: Limits::default(),
         allow: vec![],
         hold: None,
+        window: None,
         on_failure: OnFailure::Keep,
         verify: false,
         v1_networks: v1.networks.clone(),

@@ -3,6 +3,14 @@
 //! Needs an engine and the images of `scenarios/images`. All it makes bears `switchover.test=1` or the run's label, and
 //! is removed also when the test fails. SWITCHOVER_TEST_ALL=1 takes every major version there is an image of.
 
+#![allow(
+    clippy::pedantic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it sees"
+)]
+
 mod contract;
 
 use contract::{Corner, Writer, sql};

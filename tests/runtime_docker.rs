@@ -2,7 +2,7 @@
 //!
 //! Needs an engine and the images of `scenarios/images`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![allow(clippy::pedantic, clippy::print_stdout, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod docker;
 
@@ -21,6 +21,7 @@ async fn containers_start_stop_move_and_go_however_often_they_are_told() {
     let private = c.name("private");
     let v1 = c.idle("v1", &["--network", &clients, "--network-alias", "db", "--restart", "always"]);
     let d = &c.docker;
+    d.adopt(&c.run);
     for _ in 0..2 {
         d.ensure_network(&private, true, &c.labels()).await.unwrap();
         timed("join", d.ensure_joined(&v1, &at(&private, &[]))).await.unwrap();
@@ -41,6 +42,11 @@ async fn containers_start_stop_move_and_go_however_often_they_are_told() {
         d.ensure_left(&v1, &private).await.unwrap();
         timed("remove network", d.ensure_no_network(&private, &c.run)).await.unwrap();
     }
+    // Another run knows nothing of the name.
+    let other = Docker::connect(None, None).await.unwrap();
+    assert_eq!(other.container(&c.name("v2")).await.unwrap(), None);
+    other.adopt("another");
+    assert_eq!(other.container(&c.name("v2")).await.unwrap(), None);
     // The private network is gone, and V2 lives without it.
     docker(&["restart", "-t", "0", &v2.id]);
     let v2 = d.container(&c.name("v2")).await.unwrap().unwrap();
@@ -508,4 +514,24 @@ fn without_permission_on_the_socket_the_user_is_told_so() {
     let mut nobody = std::process::Command::new("setpriv");
     nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&copy);
     assert!(nobody.args(["--exact", "as_nobody", "--ignored"]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_stopped_container_leaves_a_network_that_is_gone() {
+    let c = Corner::new("gone").await;
+    let (first, second) = (c.network("first", &[]), c.network("second", &[]));
+    let id = c.idle("v1", &["--network", &first]);
+    docker(&["network", "connect", &second, &id]);
+    docker(&["stop", "-t", "0", &id]);
+    docker(&["network", "rm", &second]);
+    let start = c.docker.ensure_started(&id).await.unwrap_err();
+    assert!(start.one_line().contains("not found"), "{}", start.one_line());
+    for _ in 0..2 {
+        c.docker.ensure_left(&id, &second).await.unwrap();
+    }
+    c.docker.ensure_started(&id).await.unwrap();
+    c.docker.ensure_left("no-such-container", &first).await.unwrap();
+    let gone = c.docker.ensure_joined("no-such-container", &at(&first, &[])).await.unwrap_err();
+    assert_eq!(gone.what, "there is no container no-such-container");
+    assert!(c.docker.ensure_joined(&id, &at("no-such-network", &[])).await.is_err());
 }

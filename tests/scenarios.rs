@@ -2,6 +2,13 @@
 //!
 //! `SWITCHOVER_TIER=all` runs all of them, else those of tier 1; `SWITCHOVER_BIN` names another binary than this
 //! build's; `SWITCHOVER_PATIENCE=3` makes every limit three times as long, for a busy machine. One after the other: they measure times, and there are two cores.
+#![allow(
+    clippy::pedantic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it sees"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the verdicts are for people")]
 
 use std::path::{Path, PathBuf};

@@ -28,14 +28,6 @@ pub fn from_plan(way: &WayPlan, plan: Rc<Plan>, runtime: Rc<dyn Runtime>, tell: 
     }
 }
 
-/// The ways of a plan.
-pub fn ways(
-    _plan: &std::rc::Rc<crate::plan::Plan>,
-    _runtime: &std::rc::Rc<dyn crate::runtime::Runtime>,
-) -> Vec<Box<dyn ClientsWay>> {
-    Vec::new()
-}
-
 #[async_trait(?Send)]
 pub trait ClientsWay {
     /// As in `network alias db on shop_default`.

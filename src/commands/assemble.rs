@@ -35,6 +35,7 @@ pub(super) fn assemble(plan: Plan, files: &RunFiles, parts: Parts) -> Result<Run
         engine.server(Place { side, plan, runtime, secrets, access: access.clone(), tell: tell.clone() })
     };
     let (v1, v2) = (server(Side::V1), server(Side::V2));
+    runtime.adopt(&plan.run);
     let way = |way| clients::from_plan(way, Rc::clone(&plan), Rc::clone(&runtime), tell.clone());
     let ways = plan.ways.iter().map(way).collect();
     Ok(Run {

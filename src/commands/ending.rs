@@ -9,7 +9,6 @@ use super::look::{Scene, SideNow};
 use crate::facts::Fact;
 use crate::saga::Outcome;
 use crate::standing::Standing;
-use crate::state::Kind;
 use crate::tell::{out, text};
 use crate::trouble::{Kind as Sort, Trouble};
 
@@ -97,7 +96,7 @@ impl Ending<'_> {
 
     fn switched(&self) -> String {
         let name = &self.standing.order.plan.name;
-        let back = self.standing.order.kind == Kind::Switchback;
+        let back = self.standing.order.is_exchanged();
         let (to, from) = if back { ("V1", "V2") } else { ("V2", "V1") };
         let retire = format!(
             "switchover retire --container {name}       removes {from}'s container, when it is not needed any more"
@@ -147,10 +146,7 @@ impl Ending<'_> {
 
     /// In a switchback the steps' V1 is the person's V2.
     fn in_their_words(&self, trouble: &Trouble) -> Trouble {
-        if self.standing.order.kind != Kind::Switchback {
-            return flat(trouble, str::to_owned);
-        }
-        flat(trouble, text::exchanged)
+        flat(trouble, |said| self.standing.order.told(said))
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -161,10 +157,10 @@ impl Ending<'_> {
                 .push(("cutover", format!("{}, from the first session ended to the first write proven", text::ms(ms))));
         }
         if let Some(fact @ Fact::Verified { .. }) = self.standing.fact("verify") {
-            facts.push(("compared", fact.to_string()));
+            facts.push(("compared", self.standing.order.told(&fact.to_string())));
         }
         if let Some(Fact::Settled { way_back: false, why }) = self.standing.fact("settle") {
-            facts.push(("way back", format!("none by replication: {why}")));
+            facts.push(("way back", format!("none by replication: {}", self.standing.order.told(why))));
         }
         facts.push(("journal", self.journal.clone()));
         facts

@@ -13,7 +13,7 @@ use crate::facts::Fact;
 use crate::guard::{Unguarded, Verdict, Watch};
 use crate::saga::{Interrupt, Journal, Wish, drive};
 use crate::standing::Standing;
-use crate::state::{Kind, RunFiles, Who, order_of};
+use crate::state::{RunFiles, Who, order_of};
 use crate::tell::{Exchanged, Lines, Printer, Teller, out};
 use crate::trouble::Trouble;
 
@@ -48,7 +48,7 @@ async fn finish(
     let mut journal = Journal::<Fact>::open(&files.journal())?;
     let order = order_of(journal.plan())?;
     let lines: Box<dyn Printer> = Box::new(Lines::default());
-    let exchanged = order.kind == Kind::Switchback;
+    let exchanged = order.is_exchanged();
     let tell = Teller::new(if exchanged { Box::new(Exchanged(lines)) } else { lines });
     let mut plan = order.plan.clone();
     plan.limits = limits;
@@ -56,7 +56,7 @@ async fn finish(
     let mut run = assemble(plan, files, Parts { runtime: Rc::clone(&parts.runtime), ..parts })?;
     let outcome = drive(story(order.kind), &mut run, &mut journal, Wish::Rescue, &Interrupt::default()).await;
     let standing = Standing::of(journal.records())?;
-    let scene = look(&run, order.kind).await;
+    let scene = look(&run, exchanged).await;
     let journal = files.journal().display().to_string();
     let ending = Ending { outcome: &outcome, wanted_back: true, standing: &standing, scene: &scene, journal };
     out::note(&format!("\n{}", ending.text()));

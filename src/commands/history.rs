@@ -7,6 +7,7 @@ use super::invocation::Invocation;
 use super::perform::phase;
 use crate::saga::journal::Closed;
 use crate::standing::Phase;
+use crate::state::Kind;
 use crate::tell::{Event, json, out, text};
 use crate::trouble::Trouble;
 
@@ -47,6 +48,7 @@ fn result(found: &Found) -> Value {
 
 fn outcome(found: &Found) -> &'static str {
     match (found.standing.closed, phase(&found.standing)) {
+        (Some(Closed::Switched), _) if found.standing.order.kind == Kind::Retire => "retired",
         (Some(Closed::Switched), _) => "switched",
         (Some(Closed::TurnedBack), _) => "turned-back",
         (None, Phase::Resting(_)) if found.standing.came_back.is_some() => "turned-back",
@@ -70,7 +72,7 @@ fn table(runs: &[Found]) -> comfy_table::Table {
             plan.v2.image.clone(),
             outcome(found).to_owned(),
             standing.cutover_ms().map_or_else(|| "-".to_owned(), text::ms),
-            plan.run.clone(),
+            standing.order.id.clone(),
         ]);
     }
     table

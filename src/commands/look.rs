@@ -3,7 +3,6 @@
 use crate::engine::{ServerState, Side};
 use crate::plan::SidePlan;
 use crate::runtime::Runtime;
-use crate::state::Kind;
 use crate::switchover::Run;
 
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub(super) struct SideNow {
 }
 
 /// Never fails: what cannot be seen is said to be unknown.
-pub(super) async fn look(run: &Run, kind: Kind) -> Scene {
+pub(super) async fn look(run: &Run, exchanged: bool) -> Scene {
     let plan = &run.plan;
     let (leader, follower) = tokio::join!(run.v1.state(), run.v2.state());
     let mut scene = Scene {
@@ -35,7 +34,7 @@ pub(super) async fn look(run: &Run, kind: Kind) -> Scene {
     for way in &run.ways {
         scene.clients.push((way.describe(), way.pointing_at().await.ok().flatten()));
     }
-    if kind == Kind::Switchback {
+    if exchanged {
         std::mem::swap(&mut scene.v1, &mut scene.v2);
         for (_, side) in &mut scene.clients {
             *side = side.map(Side::other);
@@ -45,8 +44,7 @@ pub(super) async fn look(run: &Run, kind: Kind) -> Scene {
 }
 
 async fn side(runtime: &dyn Runtime, plan: &SidePlan, server: ServerState) -> SideNow {
-    let handle = if plan.id.is_empty() { &plan.container } else { &plan.id };
-    let container = runtime.container(handle).await.ok().flatten().map(|container| container.name);
+    let container = runtime.container(plan.handle()).await.ok().flatten().map(|container| container.name);
     SideNow { container, image: plan.image.clone(), version: plan.version.clone(), server }
 }
 

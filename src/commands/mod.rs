@@ -103,9 +103,13 @@ fn complain(options: &Options, trouble: &Trouble) -> u8 {
     trouble.kind.exit_code()
 }
 
+/// What is not ours stays at `warn`, whatever is asked for: client libraries write whole requests at `debug`,
+/// environment and all, and that is where passwords are.
 fn log_to_stderr(level: &str) -> Result<(), Trouble> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
-        .map_err(|e| Trouble::usage(format!("--log {level}")).because(e).hint("error, warn, info, debug or trace"))?;
+    let wrong = || Trouble::usage(format!("--log {level}")).hint("error, warn, info, debug or trace");
+    let known = ["error", "warn", "info", "debug", "trace"].contains(&level);
+    let ours = if known { format!("warn,switchover={level}") } else { return Err(wrong()) };
+    let filter = tracing_subscriber::EnvFilter::try_new(ours).map_err(|e| wrong().because(e))?;
     // A second subscriber could only be one of our own tests'.
     let _set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     Ok(())

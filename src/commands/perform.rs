@@ -63,7 +63,7 @@ impl Performance {
         let journal = Journal::<Fact>::open(&files.journal())?;
         let mut order = crate::state::order_of(journal.plan())?;
         order.plan = typed.over(order.plan)?;
-        let tell = typed.teller(order.kind == Kind::Switchback);
+        let tell = typed.teller(order.is_exchanged());
         Ok(Performance { files, order, journal, runtime: typed.runtime().await?, tell })
     }
 
@@ -102,7 +102,8 @@ impl Performance {
     async fn end(&self, typed: &Invocation, run: &Run, outcome: &Outcome, wanted_back: bool) -> Result<u8, Trouble> {
         let standing = Standing::of(self.journal.records())?;
         self.forget_secrets(&standing);
-        let scene = look(run, self.order.kind).await;
+        self.files.tidy();
+        let scene = look(run, self.order.is_exchanged()).await;
         let journal = self.files.journal().display().to_string();
         let ending = Ending { outcome, wanted_back, standing: &standing, scene: &scene, journal };
         let result = ending.result(&self.tell.warnings());

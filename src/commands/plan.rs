@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::draw::{self, Draft, draft, nothing_changed};
 use super::invocation::Invocation;
 use crate::config::quantity::Bytes;
-use crate::engine::Verdict;
+use crate::engine::{Check, Verdict};
 use crate::saga::Line;
 use crate::switchover::SWITCHOVER;
 use crate::target;
@@ -43,15 +43,23 @@ pub(super) async fn plan(typed: &Invocation) -> Result<u8, Trouble> {
         }));
         tell.flush();
     } else {
-        out::data(&overview(&draft));
+        out::data(&overview(&draft, Checks::All));
         out::data(&steps());
     }
     draw::refuse(&draft.drawn)?;
     Ok(0)
 }
 
-/// Who becomes what, how long, and every precheck.
-pub(super) fn overview(draft: &Draft) -> String {
+/// Which prechecks are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Checks {
+    All,
+    /// Those that passed are counted.
+    ThatMatter,
+}
+
+/// Who becomes what, how long, and the prechecks.
+pub(super) fn overview(draft: &Draft, show: Checks) -> String {
     let (plan, survey) = (&draft.drawn.plan, &draft.survey);
     let (v1, v2) = (&plan.v1, &plan.v2);
     let mut facts = vec![
@@ -75,19 +83,29 @@ pub(super) fn overview(draft: &Draft) -> String {
     ];
     facts.extend(survey.facts.iter().map(|(name, value)| (name.as_str(), value.clone())));
     let mut said = format!("plan for {}\n{}\n", plan.name, text::block(&facts));
-    for check in &draft.drawn.checks {
-        let verdict = match check.verdict {
-            Verdict::Passed => out::green("ok      "),
-            Verdict::Noted => out::cyan("note    "),
-            Verdict::Accepted => out::yellow("accepted"),
-            Verdict::Refused => out::red("REFUSED "),
-        };
-        let _ = writeln!(said, "  {verdict} {:<16} {}", check.id, check.found);
-        if let (Some(hint), true) = (&check.hint, check.verdict != Verdict::Passed) {
-            let _ = writeln!(said, "  {:<25} {} {hint}", "", out::cyan("hint:"));
-        }
+    let shown = |check: &&Check| show == Checks::All || check.verdict != Verdict::Passed;
+    for check in draft.drawn.checks.iter().filter(shown) {
+        said.push_str(&line(check));
+    }
+    let passed = draft.drawn.checks.iter().filter(|check| check.verdict == Verdict::Passed).count();
+    if show == Checks::ThatMatter {
+        let _ = writeln!(said, "  {} {passed} prechecks passed", out::green("ok      "));
     }
     said.push('\n');
+    said
+}
+
+fn line(check: &Check) -> String {
+    let verdict = match check.verdict {
+        Verdict::Passed => out::green("ok      "),
+        Verdict::Noted => out::cyan("note    "),
+        Verdict::Accepted => out::yellow("accepted"),
+        Verdict::Refused => out::red("REFUSED "),
+    };
+    let mut said = format!("  {verdict} {:<24} {}\n", check.id, check.found);
+    if let (Some(hint), true) = (&check.hint, check.verdict != Verdict::Passed) {
+        let _ = writeln!(said, "  {:<33} {} {hint}", "", out::cyan("hint:"));
+    }
     said
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn retire(typed: &Invocation, args: &cli::Retire) -> Result<u8,
     let order = order(typed, &last, remove_data)?;
     let files = typed.state.run(&name, &order.id);
     let runtime = typed.runtime().await?;
-    let tell = typed.teller(is_of_switchback(&order));
+    let tell = typed.teller(order.is_exchanged());
     files.secrets().take_over(&last.files.secrets())?;
     let mut retirement = retirement(typed, &order, &files, runtime, tell, known(&last.standing))?;
     // Before a journal is begun, and again as its first step.
@@ -57,7 +57,7 @@ pub(super) async fn retire(typed: &Invocation, args: &cli::Retire) -> Result<u8,
 pub(super) async fn go_on(typed: &Invocation, files: RunFiles) -> Result<u8, Trouble> {
     let journal = Journal::<Fact>::open(&files.journal())?;
     let order = order_of(journal.plan())?;
-    let tell = typed.teller(is_of_switchback(&order));
+    let tell = typed.teller(order.is_exchanged());
     let retirement = retirement(typed, &order, &files, typed.runtime().await?, tell, None)?;
     perform(typed, &order.plan.name, retirement, journal).await
 }
@@ -106,10 +106,9 @@ fn outcome_is_good(outcome: &Outcome) -> bool {
 
 fn said(standing: &Standing) -> String {
     let data = standing.fact("data").map(Fact::to_string).unwrap_or_default();
-    let exchange = is_of_switchback(&standing.order);
     let headline = "retired: V1's container is removed; there is no way back any more";
     let text = format!("\n{}\n\n  data      {data}\n", out::green(headline));
-    if exchange { text::exchanged(&text) } else { text }
+    standing.order.told(&text)
 }
 
 fn retirement(
@@ -178,11 +177,6 @@ fn is_anything_left(typed: &Invocation, name: &str, remove_data: bool) -> bool {
         let order = &last.standing.order;
         order.kind != Kind::Retire || (remove_data && !order.remove_data)
     })
-}
-
-/// After a switchback it is the person's V2 that goes, which then is the side called `-v2`.
-fn is_of_switchback(order: &Order) -> bool {
-    order.plan.v1.final_name == format!("{}-v2", order.plan.name)
 }
 
 fn confirm(typed: &Invocation, order: &Order, found: &Fact) -> Result<(), Trouble> {

@@ -4,7 +4,7 @@ use super::draw::{self, draft, nothing_changed};
 use super::find;
 use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
-use super::plan::overview;
+use super::plan::{Checks, overview};
 use crate::runtime::Image;
 use crate::saga::Wish;
 use crate::state::{Kind, Until};
@@ -39,12 +39,12 @@ async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Troub
     let tell = typed.teller(false);
     let image = runtime.ensure_image(typed.image()?).await.map_err(nothing_changed)?;
     if runs_already(&target, &image) {
-        return Ok(nothing_to_do(typed, &tell, &target));
+        return Ok(nothing_to_do(typed, &tell, &target, &image));
     }
     let draft = draft(typed, &runtime, &target, &image, &tell).await?;
     tell.flush();
     if !typed.is_json() {
-        out::note(&overview(&draft));
+        out::note(&overview(&draft, Checks::ThatMatter));
     }
     draw::refuse(&draft.drawn)?;
     if until == Until::End {
@@ -92,8 +92,8 @@ fn runs_already(target: &Target, image: &Image) -> bool {
     target.container.image_id == image.id
 }
 
-fn nothing_to_do(typed: &Invocation, tell: &Teller, target: &Target) -> u8 {
-    let (name, image) = (&target.container.name, &target.container.image);
+fn nothing_to_do(typed: &Invocation, tell: &Teller, target: &Target, image: &Image) -> u8 {
+    let (name, image) = (&target.container.name, &image.reference);
     tell.result(serde_json::json!({ "name": name, "outcome": "nothing-to-do", "exit": 0 }));
     tell.flush();
     if !typed.is_json() {
@@ -109,8 +109,8 @@ async fn check(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
     let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(name)).await?;
     let tell = typed.teller(false);
     let image = runtime.image(typed.image()?).await?;
-    if !open && image.is_some_and(|image| runs_already(&target, &image)) {
-        return Ok(nothing_to_do(typed, &tell, &target));
+    if let Some(image) = image.filter(|image| !open && runs_already(&target, image)) {
+        return Ok(nothing_to_do(typed, &tell, &target, &image));
     }
     let why = if open { "a run is under way" } else { "it runs another image" };
     tell.result(

@@ -13,8 +13,8 @@ use crate::config::quantity::Bytes;
 use crate::engine::{Lag, Side};
 use crate::guard::Unguarded;
 use crate::saga::journal::Closed;
-use crate::standing::{Phase, Standing};
-use crate::state::{Kind, Who};
+use crate::standing::Phase;
+use crate::state::Who;
 use crate::tell::{Event, Teller, json, out, text};
 use crate::trouble::Trouble;
 use crate::wait;
@@ -89,8 +89,7 @@ async fn view(typed: &Invocation, name: &str, found: Found) -> Result<View, Trou
         tell: Teller::silent(),
     };
     let run = assemble(order.plan.clone(), &found.files, parts)?;
-    let kind = if order.kind == Kind::Retire { of_retired(&found.standing) } else { order.kind };
-    let scene = look(&run, kind).await;
+    let scene = look(&run, order.is_exchanged()).await;
     // Who follows whom is the other way round once the clients are across.
     let (leader, follower) =
         if found.standing.closed == Some(Closed::Switched) { (&run.v2, &run.v1) } else { (&run.v1, &run.v2) };
@@ -100,12 +99,6 @@ async fn view(typed: &Invocation, name: &str, found: Found) -> Result<View, Trou
     };
     let phase = super::perform::phase(&found.standing);
     Ok(View { name: name.to_owned(), holder: typed.state.holder(name), scene, lag, phase, found })
-}
-
-/// Whose words a retirement is told in: those of the run it came after.
-fn of_retired(standing: &Standing) -> Kind {
-    let plan = &standing.order.plan;
-    if plan.v1.final_name == format!("{}-v2", plan.name) { Kind::Switchback } else { Kind::Switchover }
 }
 
 impl View {
@@ -171,7 +164,7 @@ impl View {
             facts.push((name, self.side(side)));
         }
         if let Some(because) = standing.because() {
-            facts.push(("because", because.to_owned()));
+            facts.push(("because", standing.order.told(because)));
         }
         facts.push(("began", standing.began.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()));
         facts.push(("journal", self.found.files.journal().display().to_string()));
@@ -237,7 +230,7 @@ impl View {
         status["lag_bytes"] = self.lag.map(|lag| lag.bytes).into();
         status["healthy"] = reasons.is_empty().into();
         status["reasons"] = serde_json::json!(reasons);
-        status["because"] = standing.because().into();
+        status["because"] = standing.because().map(|because| standing.order.told(because)).into();
         json::line(&Event::Result(Box::new(status)), jiff::Timestamp::now())
     }
 }

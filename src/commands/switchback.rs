@@ -40,7 +40,8 @@ pub(super) async fn switchback(typed: &Invocation) -> Result<u8, Trouble> {
     };
     let files = typed.state.run(&name, &order.id);
     files.secrets().take_over(&undone.files.secrets())?;
-    Performance::begin(typed, order, runtime, typed.teller(true))?.perform(typed, Wish::Switch).await
+    let tell = typed.teller(order.is_exchanged());
+    Performance::begin(typed, order, runtime, tell)?.perform(typed, Wish::Switch).await
 }
 
 async fn go_on(typed: &Invocation, open: Found) -> Result<u8, Trouble> {
@@ -81,9 +82,10 @@ fn ensure_way_back(standing: &Standing) -> Result<(), Trouble> {
 /// The containers of both sides now: the one that serves, and the one that served before.
 async fn sides(runtime: &dyn Runtime, undone: &Standing) -> Result<(Container, Container), Trouble> {
     let plan = &undone.order.plan;
+    runtime.adopt(&plan.run);
     let of = async |handle: &str| {
         runtime.container(handle).await?.ok_or_else(|| Trouble::refused(format!("the container {handle} is gone")))
     };
-    let serving = of(if plan.v2.id.is_empty() { &plan.v2.final_name } else { &plan.v2.id }).await?;
-    Ok((serving, of(&plan.v1.id).await?))
+    let serving = of(plan.v2.handle()).await?;
+    Ok((serving, of(plan.v1.handle()).await?))
 }

@@ -28,7 +28,7 @@ pub struct GuardProcess {
 
 struct Running {
     /// Detached: it goes on when this is dropped.
-    _child: Child,
+    child: Child,
     words: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
@@ -50,9 +50,7 @@ impl GuardProcess {
             .stderr(log)
             .spawn()?;
         match (child.stdin.take(), child.stdout.take()) {
-            (Some(words), Some(answers)) => {
-                Ok(Running { _child: child, words, answers: BufReader::new(answers).lines() })
-            }
+            (Some(words), Some(answers)) => Ok(Running { child, words, answers: BufReader::new(answers).lines() }),
             _ => Err(std::io::Error::other("no pipes")),
         }
     }
@@ -110,8 +108,13 @@ impl Guard for GuardProcess {
 
     async fn ensure_dismissed(&mut self) -> Result<(), Trouble> {
         let Some(mut running) = self.running.take() else { return Ok(()) };
-        // One that is gone needs no dismissal.
-        let _gone = running.say(&Word::Dismiss).await;
+        // One that is gone needs no dismissal; one that does not end in time does no harm: it was dismissed.
+        if running.say(&Word::Dismiss).await.is_ok() {
+            let end = wait::within(ANSWER, "the guard's end", async { Ok(running.child.wait().await) });
+            if let Err(trouble) = end.await {
+                tracing::warn!("{}", trouble.one_line());
+            }
+        }
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -10,9 +11,15 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::{ARMED, Brief, HEAD_START, STARTED, Word};
+use super::{ARMED, Brief, STARTED, Word};
 use crate::trouble::Trouble;
-use crate::wait::Deadline;
+use crate::wait::{self, Deadline, Limit};
+
+/// What a tool has at least that lives when the cap is over.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Between two looks at such a tool.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// How a watch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +57,15 @@ impl Watch {
         Ok(Watch { brief, tool, gone, words })
     }
 
-    /// Ends when it is the guard's turn, or nobody's. `line` asks whether the point of no return is behind the run:
-    /// the cap is for what comes before it, so beyond it a tool that lives has as much time again.
+    /// Ends when it is the guard's turn, or nobody's. A tool that is frozen when the cap is over has lost its turn. One
+    /// that runs is turning back, which may take longer than the cap leaves (V1 serves by then: its own switch has
+    /// seen to that), or goes forward: it has as much time again, and beyond the point of no return, which `line` asks
+    /// about, once more.
     pub async fn end(mut self, line: impl Fn() -> bool) -> Result<Verdict, Trouble> {
+        let grace = self.brief.limits.cutover.0.max(GRACE);
         let mut cap: Option<Deadline> = None;
+        // When to look at a tool that lives, and until when it may, once the cap is over.
+        let (mut look, mut end) = (None, None);
         let mut listening = true;
         let mut extended = false;
         loop {
@@ -62,7 +74,7 @@ impl Watch {
                 word = self.words.next_line(), if listening => match word.ok().flatten().and_then(|word| parse(&word)) {
                     Some(Word::Dismiss) => return Ok(Verdict::Dismissed),
                     Some(Word::Arm(deadline)) => {
-                        (cap, extended) = (Some(deadline), false);
+                        (cap, look, end, extended) = (Some(deadline), Some(deadline), None, false);
                         answer(ARMED);
                     }
                     // It is about to be gone, or it makes no sense: either way its end is what counts.
@@ -70,18 +82,34 @@ impl Watch {
                 },
                 gone = &mut self.gone => {
                     gone.map_err(|_| cannot_see())?;
-                    return Ok(if cap.is_some() { Verdict::Gone } else { Verdict::Dismissed });
+                    let needed = cap.is_some() && !self.was_dismissed().await;
+                    return Ok(if needed { Verdict::Gone } else { Verdict::Dismissed });
                 }
-                () = over(cap) => {
-                    if !extended && line() {
-                        extended = true;
-                        cap = Some(Deadline::after(self.brief.limits.cutover.0));
-                        continue;
+                () = over(look) => {
+                    let until = *end.get_or_insert_with(|| Deadline::after(grace));
+                    if until.is_over() && !extended && line() {
+                        (extended, end) = (true, Some(Deadline::after(grace)));
+                    } else if until.is_over() || is_frozen(self.brief.tool) {
+                        return self.kill().await;
                     }
-                    return self.kill().await;
+                    look = Some(Deadline::after(BETWEEN_LOOKS));
                 }
             }
         }
+    }
+
+    /// Its end may be seen before what it said last, which counts.
+    async fn was_dismissed(&mut self) -> bool {
+        let limit = Limit { name: "the guard's patience", value: Duration::from_secs(1) };
+        let rest = wait::within(limit, "what the tool said last", async {
+            while let Ok(Some(word)) = self.words.next_line().await {
+                if parse(&word) == Some(Word::Dismiss) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
+        rest.await.unwrap_or(false)
     }
 
     /// Also ends a tool that is frozen. Nothing is touched before it is seen gone.
@@ -132,9 +160,18 @@ fn end_of(process: OwnedFd) -> oneshot::Receiver<()> {
     gone
 }
 
-async fn over(cap: Option<Deadline>) {
-    match cap {
-        Some(cap) => cap.and(HEAD_START).passed().await,
+/// Stopped by a signal, or by who traces it. Only asked of a process that is not known to have ended; that it ends
+/// meanwhile and its number is used again is told by the file descriptor we act through.
+fn is_frozen(tool: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{tool}/stat")).unwrap_or_default();
+    // Its name stands in brackets and may hold anything.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, Some('T' | 't'))
+}
+
+async fn over(deadline: Option<Deadline>) {
+    match deadline {
+        Some(deadline) => deadline.passed().await,
         None => std::future::pending().await,
     }
 }

@@ -31,8 +31,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub trait Runtime {
     // — look —
 
-    /// What is known of a container by name or id; `None` if there is none. One that we made is also found by the
-    /// name it was made under, here and in every act below, whatever it is called by now.
+    /// From now on containers that this run made are also found by the names they were made under, whatever they are
+    /// called by then, here and in every act below.
+    fn adopt(&self, run: &str) {
+        let _ = run;
+    }
+    /// What is known of a container by name or id; `None` if there is none.
     async fn container(&self, name: &str) -> Result<Option<Container>, Trouble>;
     /// What is known of an image that is already there; `None` if it is absent.
     async fn image(&self, reference: &str) -> Result<Option<Image>, Trouble>;

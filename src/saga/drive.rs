@@ -289,8 +289,7 @@ where
     async fn undo_by(&mut self, id: &str, undo: UndoAct<X>) -> Result<(), Halt> {
         undo(self.x).await.map_err(|trouble| {
             let trouble = Trouble::new(Kind::Person, format!("turning back stopped: `{id}` could not be undone"))
-                .because(trouble)
-                .hint("mend the cause, then `switchover resume` goes on turning back");
+                .because(trouble);
             Halt::at(id, trouble)
         })
     }
@@ -330,12 +329,11 @@ impl Halt {
 }
 
 fn interrupted() -> Trouble {
-    Trouble::failed("interrupted").hint("`switchover resume` goes on")
+    Trouble::failed("interrupted")
 }
 
 fn too_late() -> Trouble {
     Trouble::failed("the window took longer than allowed (limits.cutover)")
-        .hint("nothing is lost; `switchover cutover` tries again")
 }
 
 fn turned_back(to: Option<&'static str>, why: &str) -> Outcome {

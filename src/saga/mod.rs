@@ -54,6 +54,20 @@ pub enum Line<X, F> {
     PointOfNoReturn,
 }
 
+// Derived ones would ask the same of what the steps work on.
+impl<X> Copy for Undo<X> {}
+impl<X> Clone for Undo<X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<X, F> Copy for Line<X, F> {}
+impl<X, F> Clone for Line<X, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
 impl<X, F> Line<X, F> {
     pub const fn step(id: &'static str, title: &'static str, act: Act<X, F>, undo: Undo<X>) -> Self {
         Line::Step { id, title, act, undo }

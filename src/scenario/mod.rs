@@ -11,6 +11,7 @@ mod faults;
 mod file;
 mod history;
 mod play;
+mod record;
 mod report;
 mod run;
 mod stage;
@@ -60,15 +61,15 @@ struct RunArgs {
     /// A value for `${NAME}` in the scenario and its compose file; goes before the environment's
     #[arg(long = "var", value_name = "NAME=VALUE")]
     vars: Vec<String>,
-    /// Writes the verdict's figures to a file, as JSON
-    #[arg(long, value_name = "FILE")]
-    figures: Option<PathBuf>,
     /// On a slow or busy machine: all limits of the scenario's expectations are so many times longer
     #[arg(long, value_name = "TIMES", default_value_t = 1)]
     patience: u32,
     /// Where the records of a failed scenario are put
     #[arg(long, value_name = "DIR")]
     artefacts: Option<PathBuf>,
+    /// Writes the verdict and the times of all steps and events to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use super::expect::Wanted;
 use super::faults::{crash_point, inflict, strike};
 use super::file::Scenario;
 use super::history::now;
+use super::record::Played;
 use super::report::say;
 use super::stage::Stage;
 use super::steps::{Act, Exec, Run, Sql, WaitFor};
@@ -30,6 +31,7 @@ pub(super) struct Play<'a> {
     /// Limits of expectations are so many times longer.
     pub(super) patience: u32,
     pub(super) tools: Vec<Tool>,
+    pub(super) played: Vec<Played>,
     /// V1 before the first call of the tool.
     pub(super) before: Option<State>,
     pub(super) wanted: Wanted,
@@ -37,15 +39,18 @@ pub(super) struct Play<'a> {
 
 impl<'a> Play<'a> {
     pub(super) fn new(stage: &'a Stage, clients: Option<&'a Clients>, binary: &'a Path, patience: u32) -> Self {
-        Play { stage, clients, binary, patience, tools: Vec::new(), before: None, wanted: Wanted::default() }
+        let (tools, played) = (Vec::new(), Vec::new());
+        Play { stage, clients, binary, patience, tools, played, before: None, wanted: Wanted::default() }
     }
 
     pub(super) async fn steps(&mut self, scenario: &Scenario) -> Result<(), Trouble> {
         for (number, step) in (1..).zip(&scenario.steps) {
-            say(&format!("  {number:>2}. {}", in_words(&step.act)));
-            self.act(&step.act).await.map_err(|error| {
-                Trouble::new(error.kind, format!("step {number} failed: {}", in_words(&step.act))).because(error)
-            })?;
+            let words = in_words(&step.act);
+            say(&format!("  {number:>2}. {words}"));
+            let began = now();
+            let acted = self.act(&step.act).await;
+            self.played.push(Played { step: words.clone(), began, ended: now() });
+            acted.map_err(|error| Trouble::new(error.kind, format!("step {number} failed: {words}")).because(error))?;
         }
         self.account(None)?;
         match self.tools.iter().find(|tool| tool.said().end.is_none()) {

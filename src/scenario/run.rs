@@ -10,6 +10,7 @@ use super::RunArgs;
 use super::clients::Clients;
 use super::file::Scenario;
 use super::play::Play;
+use super::record::Record;
 use super::report::{say, verdict_in_words};
 use super::stage::Stage;
 use super::tool::kill_everything_of;
@@ -34,8 +35,9 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Trouble> {
     let started = Instant::now();
     say(&format!("{name}: {}", scenario.about));
 
+    let mut record = Record::default();
     let mut stage = set_stage(&args, &scenario, &dir, &name).await?;
-    let outcome = until_stopped(&scenario, Box::pin(perform(&scenario, &mut stage, &binary, &args))).await;
+    let outcome = until_stopped(&scenario, Box::pin(perform(&scenario, &mut stage, &binary, &args, &mut record))).await;
     kill_everything_of(&stage.project);
     let failed = match outcome {
         Ok(complaints) if complaints.is_empty() => Vec::new(),
@@ -53,8 +55,13 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Trouble> {
         stage.keep_logs().await.unwrap_or_else(|error| say(&format!("  logs were not kept: {}", error.one_line())));
         say(&format!("  records: {}", stage.work.display()));
     }
-    take_down(&args, &stage, failed.is_empty()).await?;
-    Ok(u8::from(!failed.is_empty()))
+    let failures = u8::from(!failed.is_empty());
+    let down = take_down(&args, &stage, failed.is_empty()).await;
+    if let Some(path) = &args.json {
+        (record.scenario, record.passed, record.complaints) = (name, failed.is_empty(), failed);
+        record.write(path)?;
+    }
+    down.map(|()| failures)
 }
 
 async fn set_stage(args: &RunArgs, scenario: &Scenario, dir: &Path, name: &str) -> Result<Stage, Trouble> {
@@ -103,12 +110,14 @@ async fn perform(
     stage: &mut Stage,
     binary: &Path,
     args: &RunArgs,
+    record: &mut Record,
 ) -> Result<Vec<String>, Trouble> {
     stage.start().await?;
     let stage = &*stage;
     let Some(workload) = &scenario.workload else {
         let mut play = Play::new(stage, None, binary, args.patience);
         let played = play.steps(scenario).await;
+        record.played(&play);
         return played.map(|()| Vec::new());
     };
     let mut clients = Clients::start(stage, workload).await?;
@@ -118,17 +127,14 @@ async fn perform(
         played = play_to_the_end(&mut play, scenario) => played,
         () = clients.watch_sides(stage) => Ok(()),
     };
+    record.played(&play);
     let (calls, wanted) = (play.calls(), play.wanted);
     let finished = clients.finish(stage).await;
     let sides = clients.sides();
     let history = clients.history();
     let verdict = judge(&Court { history: &history, sides: &sides, journey: &wanted.journey, calls });
+    record.judged(&verdict, &history);
     say(&verdict_in_words(&verdict));
-    if let Some(path) = &args.figures {
-        let text = serde_json::to_string(&verdict).map_err(|e| Trouble::bug("a verdict is not JSON").because(e))?;
-        std::fs::write(path, text)
-            .map_err(|e| Trouble::failed(format!("cannot write {}", path.display())).because(e))?;
-    }
     played?;
     finished?;
     Ok(wanted.complaints(&verdict, args.patience))

@@ -22,7 +22,6 @@ pub(super) struct Court<'a> {
     pub(super) calls: Option<(Micros, Micros)>,
 }
 
-/// As JSON it is what `--figures` writes; times are in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Verdict {
     /// By side, in order of the side's name.

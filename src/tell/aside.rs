@@ -1,7 +1,6 @@
 //! Prints on a thread of its own, so that a terminal that is stopped or a pipe nobody reads never holds up a run.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Event, Printer};
@@ -9,13 +8,18 @@ use super::{Event, Printer};
 /// Long enough for any output that flows; short enough for the window when it does not.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// How long the end waits for a reader that takes nothing: a run that nobody listens to must end all the same.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
+
+/// With so many not printed yet, what a later one supersedes is left out: a reader may be stuck for hours.
+const CROWDED: usize = 1000;
+
 pub struct Aside {
     /// Gone when it is time to end.
     events: Option<Sender<Event>>,
     printed: Receiver<()>,
     /// Events handed over and not yet printed, as far as we know.
     behind: usize,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Aside {
@@ -23,7 +27,8 @@ impl Aside {
     pub fn new(make: impl FnOnce() -> Box<dyn Printer> + Send + 'static) -> Self {
         let (events, mail) = channel::<Event>();
         let (done, printed) = channel();
-        let thread = std::thread::spawn(move || {
+        // Not joined: it may be stuck for ever in a write that nobody takes.
+        std::thread::spawn(move || {
             let mut hands = make();
             for event in mail {
                 hands.print(&event);
@@ -32,7 +37,7 @@ impl Aside {
                 }
             }
         });
-        Aside { events: Some(events), printed, behind: 0, thread: Some(thread) }
+        Aside { events: Some(events), printed, behind: 0 }
     }
 }
 
@@ -42,6 +47,9 @@ impl Printer for Aside {
     fn print(&mut self, event: &Event) {
         while self.printed.try_recv().is_ok() {
             self.behind -= 1;
+        }
+        if self.behind > CROWDED && matches!(event, Event::Progress { .. } | Event::Waiting { .. }) {
+            return;
         }
         let stuck = self.behind > 0;
         if self.events.as_ref().is_some_and(|events| events.send(event.clone()).is_ok()) {
@@ -70,12 +78,11 @@ impl Aside {
 }
 
 impl Drop for Aside {
+    /// Waits as long as something is printed, then no longer.
     fn drop(&mut self) {
         self.events = None;
-        if let Some(thread) = self.thread.take() {
-            // A printer that panicked has nothing left to say.
-            let _ = thread.join();
-        }
+        // The thread lets go of its end when all is printed and the printer has put away what it drew.
+        while self.printed.recv_timeout(LAST_PATIENCE).is_ok() {}
     }
 }
 
@@ -116,5 +123,22 @@ mod tests {
         drop(aside);
         let all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
         assert_eq!(*said.lock().unwrap(), all);
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_does_not_keep_the_run_from_ending_nor_fill_its_memory() {
+        let gate = Arc::new(Mutex::new(()));
+        let slow = Slow { said: Arc::default(), gate: Arc::clone(&gate) };
+        let mut aside = Aside::new(move || Box::new(slow));
+        let _shut = gate.lock().unwrap();
+        for n in 0..CROWDED * 2 {
+            aside.print(&Event::Waiting { step: None, what: "V2".into(), why: n.to_string() });
+        }
+        assert_eq!(aside.behind, CROWDED + 1);
+        aside.print(&warning("is never left out"));
+        assert_eq!(aside.behind, CROWDED + 2);
+        let started = Instant::now();
+        drop(aside);
+        assert!(started.elapsed() < LAST_PATIENCE * 2, "{:?}", started.elapsed());
     }
 }

@@ -52,9 +52,10 @@ pub fn block(facts: &[(&str, String)]) -> String {
     if facts.is_empty() {
         return String::new();
     }
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max(9);
     let mut said = String::from("\n");
     for (name, fact) in facts {
-        let _ = writeln!(said, "  {name:<9} {}", fact.replace('\n', "\n            "));
+        let _ = writeln!(said, "  {name:<width$} {}", fact.replace('\n', &format!("\n{:<1$}", "", width + 3)));
     }
     said
 }

@@ -40,9 +40,9 @@ const ENGINES: &[&str] = &["postgres", "mysql", "mariadb", "pg_"];
 
 /// Files whose text, comments and strings included, names an engine.
 pub(crate) fn engines_named(tree: &Tree, places: &[&str]) -> Vec<String> {
-    let placed = tree.0.iter().filter(|file| places.iter().any(|place| file.path.starts_with(place)));
+    let there = tree.0.iter().filter(|file| places.iter().any(|place| file.path.starts_with(place)));
     let names = |line: &str| ENGINES.iter().any(|engine| line.to_lowercase().contains(engine));
-    placed.flat_map(|file| at(file, &lines_that(&file.text, names), "an engine's name")).collect()
+    there.flat_map(|file| at(file, &lines_that(&file.text, names), "an engine's name")).collect()
 }
 
 /// Names that say nothing of what is inside.
@@ -57,8 +57,8 @@ pub(crate) fn empty_names(tree: &Tree, shipped: &Tree) -> Vec<String> {
         for (n, line) in file.text.lines().enumerate() {
             let words: Vec<&str> = line.split(|c: char| !super::source::is_word(c)).collect();
             let declares = |pair: &&[&str]| matches!(pair[0], "mod" | "struct" | "enum" | "trait") && empty(pair[1]);
-            let declared = words.windows(2).filter(declares).map(|pair| pair[1]);
-            found.extend(declared.map(|name| format!("{}:{}: `{name}` says nothing", file.path, n + 1)));
+            let bad = words.windows(2).filter(declares).map(|pair| pair[1]);
+            found.extend(bad.map(|name| format!("{}:{}: `{name}` says nothing", file.path, n + 1)));
         }
     }
     found

@@ -2,28 +2,34 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use switchover::config::Limits;
 use switchover::config::OnFailure;
 use switchover::engine::postgres::Postgres;
-use switchover::engine::{
-    Access, Address, Engine, Place, Probe, Secrets, Server, Side, Snapshot, Survey, SurveyRequest, Verdict, Window,
-};
+use switchover::engine::{Access, Engine, Place, Secrets, Server, Side, Survey, SurveyRequest, Verdict};
 use switchover::plan::{Plan, SidePlan};
 use switchover::runtime::docker::Docker;
-use switchover::runtime::{Attachment, Image, LABEL_RUN, Recipe, Runtime};
+use switchover::runtime::{Attachment, Image, LABEL_NAME, Recipe, Runtime};
 use switchover::storage;
 use switchover::tell::{Event, Printer, Teller};
-use switchover::trouble::{Kind, Trouble};
-use switchover::wait::{self, Limit, Look, Wait};
+use switchover::trouble::Trouble;
+
+mod acts;
+mod faults;
+mod places;
+mod writer;
+
+pub(crate) use writer::Writer;
 
 pub(crate) struct Corner {
     name: String,
+    /// Names of the containers of both sides.
+    v1: String,
+    v2: String,
     docker: Rc<Docker>,
     v2_image: String,
     pub(crate) plan: Rc<Plan>,
@@ -78,16 +84,27 @@ pub(crate) fn sql(container: &str, statement: &str) -> String {
 }
 
 fn image(tag: &str) -> String {
-    format!("switchover-test/postgres:{tag}")
+    if tag.contains('/') { tag.into() } else { format!("switchover-test/postgres:{tag}") }
+}
+
+/// Of a run: hexadecimal, and another one for every test and process.
+fn tag(of: &str) -> String {
+    format!("{:08x}", std::process::id() ^ of.bytes().fold(0_u32, |hash, b| hash.wrapping_mul(31) + u32::from(b)))
 }
 
 impl Corner {
     pub(crate) async fn new(what: &str, from: &str, to: &str) -> Corner {
+        Corner::with(what, from, to, &[], &[]).await
+    }
+
+    /// `options`: of `docker run`; `arguments`: the server's.
+    pub(crate) async fn with(what: &str, from: &str, to: &str, options: &[&str], arguments: &[&str]) -> Corner {
         let docker = Rc::new(Docker::connect(None, None).await.unwrap());
-        let tag = format!("{:08x}", std::process::id() ^ what.bytes().fold(0, |hash, b| hash * 31 + u32::from(b)));
         let name = format!("swc-{what}-{from}");
         let corner = Corner {
-            plan: Rc::new(empty_plan(&name, &tag)),
+            plan: Rc::new(empty_plan(&name, &tag(&name))),
+            v1: format!("{name}-v1"),
+            v2: format!("{name}-v2"),
             name,
             docker,
             v2_image: image(to),
@@ -99,30 +116,20 @@ impl Corner {
         corner.clear();
         run(&["network", "create", "--label", "switchover.test=1", &corner.clients()]);
         let v1 = corner.v1_name();
-        run(&[
-            "run",
-            "-d",
-            "--name",
-            &v1,
-            "--label",
-            "switchover.test=1",
-            "--network",
-            &corner.clients(),
-            "--network-alias",
-            "db",
-            "-e",
-            "POSTGRES_PASSWORD=secret",
-            &image(from),
-        ]);
+        let (clients, image) = (corner.clients(), image(from));
+        let label = "switchover.test=1";
+        let usual = ["run", "-d", "--name", &v1, "--label", label, "--network", &clients, "--network-alias", "db"];
+        let of_image = ["-e", "POSTGRES_PASSWORD=secret", &image];
+        run(&[&usual[..], options, &of_image, arguments].concat());
         corner.until_up(&v1);
         corner
     }
 
     pub(crate) fn v1_name(&self) -> String {
-        format!("{}-v1", self.name)
+        self.v1.clone()
     }
     pub(crate) fn v2_name(&self) -> String {
-        format!("{}-v2", self.name)
+        self.v2.clone()
     }
     fn clients(&self) -> String {
         format!("{}-clients", self.name)
@@ -132,9 +139,10 @@ impl Corner {
     }
 
     /// The server that stays, not the temporary one of the initialisation.
-    fn until_up(&self, container: &str) {
-        let end = Instant::now() + Duration::from_secs(60);
-        while quietly(&["exec", container, "psql", "-h", "127.0.0.1", "-U", "postgres", "-Atc", "SELECT 1"]) != "1" {
+    pub(crate) fn until_up(&self, container: &str) {
+        let end = Instant::now() + Duration::from_secs(240);
+        let ready = "pg_isready -q -h 127.0.0.1 || pg_isready -q -h 127.0.0.1 -p 5433";
+        while !Command::new("docker").args(["exec", container, "sh", "-c", ready]).output().unwrap().status.success() {
             assert!(Instant::now() < end, "{container} does not start: {}", quietly(&["logs", container]));
             pause();
         }
@@ -192,6 +200,38 @@ impl Corner {
         self.asked().await.err().unwrap()
     }
 
+    /// The way back is taken: a new run whose V1 is the former V2. V2 is there already, and follows.
+    pub(crate) async fn exchange(&mut self) {
+        let former = self.docker.container(&self.v1).await.unwrap().unwrap();
+        std::mem::swap(&mut self.v1, &mut self.v2);
+        self.v2_image = former.image.clone();
+        self.secrets = Rc::default();
+        let network = self.plan.private_network.clone();
+        self.plan = Rc::new(empty_plan(&self.name, &tag(&format!("{} back", self.name))));
+        self.plan().await;
+        let mut plan = (*self.plan).clone();
+        plan.private_network = network;
+        plan.v2.id = former.id;
+        plan.v2_volumes = former.mounts.iter().map(|at| (at.source.clone(), at.destination.clone())).collect();
+        self.plan = Rc::new(plan);
+    }
+
+    pub(crate) fn change_plan(&mut self, change: impl FnOnce(&mut Plan)) {
+        let mut plan = (*self.plan).clone();
+        change(&mut plan);
+        self.plan = Rc::new(plan);
+    }
+
+    /// As the tool's own role, whatever is shut.
+    pub(crate) fn as_admin(&self, container: &str, statement: &str) -> String {
+        use secrecy::ExposeSecret;
+        let user = format!("switchover_{}", self.plan.tag());
+        let password = self.secrets.secret("postgres-admin").unwrap();
+        let password = format!("PGPASSWORD={}", password.expose_secret());
+        let psql = ["psql", "-h", "127.0.0.1", "-U", &user, "-d", "postgres", "-Atqc", statement];
+        run(&[&["exec", "-e", &password, container], &psql[..]].concat())
+    }
+
     pub(crate) async fn plan(&mut self) {
         let survey = self.asked().await.unwrap();
         for check in &survey.checks {
@@ -211,7 +251,7 @@ impl Corner {
             port: survey.port,
         };
         plan.v2 = SidePlan {
-            container: self.v2_name(),
+            container: self.v2.clone(),
             id: String::new(),
             final_name: v1.name.clone(),
             image: self.v2_image.clone(),
@@ -275,162 +315,13 @@ impl Corner {
         self.docker.ensure_created(&recipe).await.unwrap();
     }
 
-    pub(crate) async fn caught_up(&self, v1: &dyn Server, v2: &dyn Server) {
-        let at = v1.position().await.unwrap();
-        let wait = Wait {
-            what: "V2 to catch up",
-            limit: Limit { name: "30 s", value: Duration::from_secs(30) },
-            every: Duration::from_millis(50),
-            kind: Kind::Failed,
-        };
-        wait::until(wait, &self.tell, async || {
-            Ok(match v2.behind(&at).await? {
-                Some(lag) if lag.bytes == 0 => Look::Done(()),
-                lag => Look::NotYet(format!("{lag:?}")),
-            })
-        })
-        .await
-        .unwrap();
-        assert!(v2.has_applied(&at).await.unwrap());
-    }
-
-    pub(crate) async fn probe(&self, v2: &dyn Server) -> Box<dyn Probe> {
-        let at = Address { network: Some(self.clients()), host: "db".into(), port: 5432 };
-        v2.probe(&at).await.unwrap()
-    }
-
-    /// `hold` to `disarm`, as the story has them.
-    pub(crate) async fn cut_over(&self, v1: &dyn Server, v2: &dyn Server) -> Cut {
-        let cap = Duration::from_secs(10);
-        let window = v1.open_window(1).await.unwrap();
-        window.arm(cap).await.unwrap();
-        window.shut_door().await.unwrap();
-        let held = window.hold_listener().await.unwrap();
-        let mut steps = vec![format!("held {held}")];
-        let began = Instant::now();
-        let mut last = began;
-        let mut step = |what: &str| {
-            steps.push(format!("{what} {:.1} ms", last.elapsed().as_secs_f64() * 1000.0));
-            last = Instant::now();
-        };
-        window.end_sessions(Duration::from_millis(500)).await.unwrap();
-        step("fence");
-        let at = window.written().await.unwrap();
-        step("written");
-        let wait = Wait {
-            what: "the drain",
-            limit: Limit { name: "5 s", value: Duration::from_secs(5) },
-            every: Duration::from_millis(1),
-            kind: Kind::Failed,
-        };
-        wait::until(wait, &self.tell, async || {
-            Ok(if v2.has_applied(&at).await? { Look::Done(()) } else { Look::NotYet("not yet".into()) })
-        })
-        .await
-        .unwrap();
-        step("drain");
-        v2.ensure_promoted().await.unwrap();
-        step("promote");
-        v2.ensure_snapshot_kept().await.unwrap();
-        step("snapshot");
-        window.take_lock().await.unwrap();
-        window.make_fence_durable().await.unwrap();
-        window.fence_in_force().await.unwrap();
-        window.look(&at).await.unwrap();
-        step("disarm");
-        window.let_listener_go().await.unwrap();
-        Cut { steps, window }
-    }
-
-    pub(crate) async fn move_clients(&self) {
-        let plan = &self.plan;
-        self.docker.ensure_left(&plan.v1.id, &self.clients()).await.unwrap();
-        let at = Attachment { network: self.clients(), aliases: vec!["db".into()], ..Attachment::default() };
-        self.docker.ensure_joined(&plan.v2.container, &at).await.unwrap();
-    }
-
-    pub(crate) async fn compare(&self, v1: &dyn Server, v2: &dyn Server) {
-        let (one, two) = (v1.snapshot().await.unwrap().unwrap(), v2.snapshot().await.unwrap().unwrap());
-        let names = async |view: &dyn Snapshot| -> Vec<String> {
-            view.tables().await.unwrap().into_iter().map(|table| table.name).collect()
-        };
-        let tables = names(&*one).await;
-        assert_eq!(tables, names(&*two).await);
-        assert!(tables.len() >= 4, "{tables:?}");
-        for (table, percent) in tables.iter().flat_map(|table| [(table, 100.0), (table, 30.0)]) {
-            let (a, b) =
-                (one.fingerprint(table, percent).await.unwrap(), two.fingerprint(table, percent).await.unwrap());
-            println!("    {table} {percent}%: {a:?}");
-            assert_eq!(a, b, "{table}");
-        }
-        one.end().await.unwrap();
-        two.end().await.unwrap();
-    }
-
-    /// An ordinary client of this side is refused.
-    pub(crate) fn refused_by(&self, side: Side) -> bool {
-        let container = if side == Side::V1 { self.v1_name() } else { self.v2_name() };
-        let script =
-            "PGPASSWORD=secret psql -h 127.0.0.1 -U postgres -c 'SELECT 1' 2>&1 || psql -U postgres -c 'SELECT 1' 2>&1";
-        let output = Command::new("docker").args(["exec", &container, "sh", "-c", script]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        !output.status.success() && said.matches("rejects connection").count() == 2
-    }
-
-    /// What was acknowledged by V1 and is not on V2.
-    pub(crate) fn lost(&self, acknowledged: &[u64]) -> Vec<u64> {
-        let there = sql(&self.v2_name(), "SELECT n FROM numbered");
-        let there: std::collections::BTreeSet<u64> = there.lines().map(|n| n.parse().unwrap()).collect();
-        println!("    {} rows acknowledged, {} there", acknowledged.len(), there.len());
-        assert!(!acknowledged.is_empty());
-        acknowledged.iter().filter(|n| !there.contains(n)).copied().collect()
-    }
-
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.tell.warnings()
     }
 
-    /// Everything of V1 that a run may touch.
-    pub(crate) fn picture(&self) -> String {
-        let v1 = self.v1_name();
-        let files =
-            "cd $PGDATA; for f in pg_hba.conf postgresql.auto.conf; do stat -c '%n %a %u:%g %s' $f; cat $f; done; ls";
-        [
-            self.inside(&v1, files),
-            sql(&v1, "SELECT rolname, rolsuper, rolpassword FROM pg_authid ORDER BY 1;; SELECT slot_name FROM pg_replication_slots;; SELECT datname, datacl FROM pg_database ORDER BY 1;; SELECT name, setting FROM pg_settings ORDER BY 1;; SELECT count(*) FROM pg_shdescription"),
-        ]
-        .join("\n")
-    }
-
-    /// On V2, when all is over.
-    pub(crate) fn assert_nothing_left(&self) {
-        let v2 = self.v2_name();
-        assert_eq!(sql(&v2, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'switchover%'"), "0");
-        assert_eq!(sql(&v2, "SELECT count(*) FROM pg_replication_slots"), "0");
-        assert_eq!(
-            self.inside(
-                &v2,
-                "cd $PGDATA; grep -l switchover pg_hba.conf postgresql.auto.conf; ls | grep -i switchover; true"
-            ),
-            ""
-        );
-        let helpers = quietly(&[
-            "ps",
-            "-aq",
-            "--filter",
-            &format!("label={LABEL_RUN}={}", self.plan.run),
-            "--filter",
-            "label=switchover.helper",
-        ]);
-        for left in helpers.lines() {
-            let name = run(&["inspect", left, "-f", "{{.Name}}"]);
-            assert!(name.ends_with("signaller"), "{name} is left");
-        }
-    }
-
     fn clear(&self) {
         let containers = quietly(&["ps", "-a", "--format", "{{.Names}}"]);
-        let ours = format!("label={LABEL_RUN}={}", self.plan.run);
+        let ours = format!("label={LABEL_NAME}={}", self.plan.name);
         let of_run = quietly(&["ps", "-aq", "--filter", &ours]);
         for name in containers.lines().filter(|name| name.starts_with(&format!("{}-", self.name))).chain(of_run.lines())
         {
@@ -455,67 +346,6 @@ impl Drop for Corner {
             }
         }
         self.clear();
-    }
-}
-
-pub(crate) struct Cut {
-    steps: Vec<String>,
-    pub(crate) window: Box<dyn Window>,
-}
-
-impl std::fmt::Display for Cut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.steps.join(", "))
-    }
-}
-
-/// Inserts numbered rows, one a transaction, over V1's local socket, until V1 says no.
-pub(crate) struct Writer {
-    child: Child,
-    acknowledged: Arc<Mutex<Vec<u64>>>,
-    reader: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Writer {
-    pub(crate) fn start(container: &str) -> Writer {
-        let script = "i=0; while :; do i=$((i+1)); echo \"INSERT INTO numbered VALUES ($i) RETURNING n;\"; done | \
-                      psql -X -A -t -q -U postgres -v ON_ERROR_STOP=1";
-        let mut child = Command::new("docker")
-            .args(["exec", container, "sh", "-c", script])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let acknowledged = Arc::new(Mutex::new(Vec::new()));
-        let (out, list) = (child.stdout.take().unwrap(), Arc::clone(&acknowledged));
-        let reader = std::thread::spawn(move || {
-            use std::io::BufRead;
-            for line in std::io::BufReader::new(out).lines().map_while(Result::ok) {
-                if let Ok(n) = line.parse() {
-                    list.lock().unwrap().push(n);
-                }
-            }
-        });
-        Writer { child, acknowledged, reader: Some(reader) }
-    }
-
-    pub(crate) fn stop(mut self) -> Vec<u64> {
-        self.end();
-        std::mem::take(&mut self.acknowledged.lock().unwrap())
-    }
-
-    fn end(&mut self) {
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
-        if let Some(reader) = self.reader.take() {
-            reader.join().unwrap();
-        }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -553,7 +383,6 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: true,
-        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,

@@ -45,8 +45,10 @@ impl ClientsWay for NetworkWay {
         once(&self.0, "V2 stands down", |s| s.on_clients_network[1] = false).await
     }
     async fn ensure_pointing_at(&self, side: Side) -> Result<(), Trouble> {
-        once(&self.0, "join clients' network", |s| s.on_clients_network[side as usize] = true).await?;
-        once(&self.0, "leave clients' network", |s| s.on_clients_network[side.other() as usize] = false).await
+        once(&self.0, "join clients' network", |s| s.on_clients_network[side as usize] = true).await
+    }
+    async fn ensure_withdrawn(&self, side: Side) -> Result<(), Trouble> {
+        once(&self.0, "leave clients' network", |s| s.on_clients_network[side as usize] = false).await
     }
     fn address(&self) -> Option<Address> {
         Some(Address { network: Some("clients".into()), host: "db".into(), port: 5432 })
@@ -100,6 +102,9 @@ pub struct FakeGuard(pub Rc<World>);
 
 #[async_trait(?Send)]
 impl Guard for FakeGuard {
+    async fn ensure_started(&mut self) -> Result<(), Trouble> {
+        self.0.at("start the guard").await
+    }
     async fn ensure_armed(&mut self, _: Deadline) -> Result<(), Trouble> {
         once(&self.0, "arm the guard", |s| s.guard.armed = true).await
     }
@@ -121,9 +126,6 @@ fn unused<T>() -> Result<T, Trouble> {
 
 #[async_trait(?Send)]
 impl Runtime for FakeRuntime {
-    async fn ensure_volume_retired(&self, _: &str) -> Result<(), Trouble> {
-        unused()
-    }
     async fn packets_received(&self, _: &str, _: &str) -> Result<Option<u64>, Trouble> {
         unused()
     }

@@ -7,6 +7,9 @@ use switchover::saga::Disk;
 
 use super::world::{Killed, Turn, World};
 
+/// How the record of the line ends.
+const LINE: &[u8] = b"\"passed-point-of-no-return\"}\n";
+
 #[derive(Clone, Debug, Default)]
 pub struct Bytes {
     pub all: Vec<u8>,
@@ -25,6 +28,13 @@ impl Bytes {
             self.all[from.min(to)..to].fill(0);
         }
         self.synced = self.all.len();
+        self.forget_line();
+    }
+
+    /// A line that is no longer there was not passed.
+    fn forget_line(&mut self) {
+        let whole = |end: &usize| self.all.get(..*end).is_some_and(|bytes| bytes.ends_with(LINE));
+        self.line = self.line.filter(whole);
     }
 
     pub fn events(&self) -> Vec<String> {
@@ -54,7 +64,7 @@ impl Bytes {
 
     fn append(&mut self, bytes: &[u8]) {
         self.all.extend(bytes);
-        if bytes.ends_with(b"\"passed-point-of-no-return\"}\n") {
+        if bytes.ends_with(LINE) {
             self.line = Some(self.all.len());
         }
     }
@@ -88,6 +98,7 @@ impl Disk for FakeDisk {
         journal.all.truncate(length);
         journal.synced = length;
         journal.given_up.retain(|(_, to)| *to <= length);
+        journal.forget_line();
         Ok(())
     }
 

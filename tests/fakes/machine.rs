@@ -186,7 +186,9 @@ impl Machine {
     pub fn follow(&mut self, other: &Machine) {
         if self.up && self.follows && other.log.starts_with(&self.log) {
             let rows: Vec<u32> = other.log[self.log.len()..].iter().take(3).copied().collect();
-            rows.into_iter().for_each(|row| self.write(row));
+            for row in rows {
+                self.write(row);
+            }
         }
     }
 
@@ -196,7 +198,9 @@ impl Machine {
         let log = self.log[..common].to_vec();
         self.log.clear();
         self.has = Bits::default();
-        log.into_iter().for_each(|row| self.write(row));
+        for row in log {
+            self.write(row);
+        }
     }
 }
 

@@ -1,10 +1,9 @@
-//! What goes wrong, everywhere, and what must be true when a process has ended: that V1 serves after a way back, that
-//! V2 does at the end, and that nothing is stuck. The tenets themselves the world asserts at every change.
+//! What goes wrong, everywhere. The tenets the world asserts at every change; what an end means is in `ends.rs`; that
+//! nothing is stuck is said here.
 
-use switchover::engine::Side;
-use switchover::saga::{Outcome, POINT_OF_NO_RETURN, Wish};
+use switchover::saga::{Outcome, Wish};
 
-use super::machine::Rules;
+use super::ends::{is_over, left_alone, nothing_is_left, rests_at_ready, switched};
 use super::{End, Fault, Faults, Kind, Knobs, Life, State};
 
 /// A story, walked in worlds.
@@ -13,9 +12,10 @@ pub struct Matrix {
     pub life: Life,
     pub knobs: Knobs,
     pub kinds: Vec<Kind>,
-    /// 1: everything with everything. More: of what follows a first fault, only every so-many-th, beginning elsewhere
-    /// each time.
+    /// Of what follows a first fault only every so-many-th instant, beginning elsewhere each time.
     pub stride: u32,
+    /// Every kind of fault and world where one of them would do.
+    pub thorough: bool,
     pub guard: Guarding,
 }
 
@@ -39,75 +39,9 @@ pub const KINDS: [Kind; 4] = [
     Kind { by_pooler: true, ..NETWORK },
 ];
 
-// ── What must be true when a process has ended ──────────────────────────────────────────────────────────────────
-
-fn wait(state: &mut State) {
-    (0..8).for_each(|_| state.tick());
-}
-
-/// Clients' writes are acknowledged by this side, and clients look for it nowhere else.
-fn serves(state: &mut State, side: Side) {
-    let before = state.acknowledgements;
-    wait(state);
-    let after = state.acknowledgements;
-    assert!(after[side as usize] > before[side as usize], "{side} does not serve: {state}");
-    assert!(!state.reached(side.other()), "clients still reach the other side than {side}: {state}");
-}
-
-fn switched(mut state: State) {
-    assert!(state.journal.passed(), "it switched without the line: {state}");
-    serves(&mut state, Side::V2);
-    assert_eq!((state.sides[0].file, state.things.names), (Rules::Durable, ["db-v1", "db"]), "{state}");
-    assert!(!state.things.restarts && !state.guard.armed && !state.pooler.paused && state.things.settled, "{state}");
-    // Nothing that happens to V1 later makes it accept a write.
-    state.finish_switches();
-    state.sides[0].restart(true);
-    state.sides[0].reload();
-    wait(&mut state);
-    assert!(!state.sides[0].accepts() && !state.sides[0].admits(), "V1's fence does not last: {state}");
-}
-
-/// V1 serves as if nothing had been, and V2 follows it.
-fn rests_at_ready(mut state: State) {
-    serves(&mut state, Side::V1);
-    assert!(!state.sides[1].leads && state.sides[1].follows && !state.on_clients_network[1], "{state}");
-    assert!(state.switches.is_empty() && !state.guard.armed && !state.pooler.paused, "not tidy: {state}");
-    let v1 = &state.sides[0];
-    assert_eq!((v1.file, v1.held, v1.lock), (Rules::Open, false, None), "not tidy: {state}");
-}
-
-fn nothing_is_left(mut state: State) {
-    serves(&mut state, Side::V1);
-    let never_begun = State::new(state.kind, state.knobs);
-    assert_eq!(state.things, never_begun.things, "something is left: {state}");
-    assert!(state.switches.is_empty() && !state.guard.armed && !state.pooler.paused, "not tidy: {state}");
-    let v1 = &state.sides[0];
-    assert_eq!((v1.file, v1.rules, v1.held), (Rules::Open, Rules::Open, false), "not tidy: {state}");
-}
-
-/// Nobody types anything and there is no guard: only the switch acts. What remains (design §4): a fence that had
-/// become durable, and a restart in the moment in which V1's file is shut.
-fn left_alone(state: &State) {
-    let mut state = state.clone();
-    let shut_for_good = state.sides[0].file == Rules::Durable;
-    state.finish_switches();
-    wait(&mut state);
-    if state.journal.passed() || shut_for_good || state.unlucky {
-        return;
-    }
-    assert!(state.sides[0].admits(), "V1 was not given back: {state}");
-    assert!(!state.sides[1].admits(), "V2 is open: {state}");
-    // Letting poolers go is the guard's.
-    if !state.kind.by_pooler {
-        let before = state.acknowledgements[0];
-        wait(&mut state);
-        assert!(state.acknowledgements[0] > before, "V1 does not serve: {state}");
-    }
-}
-
 impl Matrix {
     pub fn of(life: Life, stride: u32) -> Self {
-        Matrix { life, knobs: Knobs::default(), kinds: KINDS.to_vec(), stride, guard: Guarding::Whole }
+        Matrix { life, knobs: Knobs::default(), kinds: KINDS.to_vec(), stride, thorough: false, guard: Guarding::Whole }
     }
 
     fn fresh(&self, kind: Kind) -> State {
@@ -119,6 +53,11 @@ impl Matrix {
         let (state, end) = self.life.live(self.fresh(kind), vec![], Wish::Prepare);
         assert!(matches!(end, End::Ended(Outcome::Rested { at: "ready" })), "prepared, it ends so: {end:?}");
         state
+    }
+
+    /// From nothing, or, where the window alone differs from the first world, from `ready`.
+    fn start(&self, kind: Kind) -> State {
+        if self.thorough || kind == self.kinds[0] { self.fresh(kind) } else { self.ready(kind) }
     }
 
     /// How many instants a process has that nothing happens to.
@@ -134,58 +73,42 @@ impl Matrix {
     /// All of a list, or one of it: which, depends on what happened before.
     fn any<'a, T>(&self, list: &'a [T], before: u32) -> &'a [T] {
         let at = before as usize % list.len();
-        if self.stride == 1 { list } else { &list[at..=at] }
+        if self.thorough { list } else { &list[at..=at] }
     }
 
-    /// What any end means, whatever led to it. True where the run is over.
-    fn is_over(state: &State, end: &End) -> bool {
-        match end {
-            End::Killed | End::Refused(_) => false,
-            End::Ended(Outcome::Switched) => {
-                switched(state.clone());
-                true
-            }
-            End::Ended(Outcome::Rested { at } | Outcome::TurnedBack { to: Some(at), .. }) => {
-                assert!(!state.journal.passed(), "turned back over the line: {state}");
-                match *at {
-                    "ready" => rests_at_ready(state.clone()),
-                    _ => serves(&mut state.clone(), Side::V1),
-                }
-                false
-            }
-            End::Ended(Outcome::TurnedBack { to: None, .. }) => {
-                nothing_is_left(state.clone());
-                true
-            }
-            End::Ended(Outcome::Stopped { at, beyond_return, .. }) => {
-                let knows = at != POINT_OF_NO_RETURN;
-                assert!(!knows || *beyond_return == state.journal.passed(), "it says where it is wrongly: {state}");
-                false
-            }
-        }
-    }
-
-    fn holds(&self, state: State, end: &End) {
-        if !Self::is_over(&state, end) {
-            self.finishes(state);
-        }
+    fn holds(&self, state: State, end: &End) -> State {
+        if is_over(&state, end) { state } else { self.finishes(state) }
     }
 
     /// Resumed by a person, with nothing more going wrong, a run comes to its end; at the second time where the first
     /// resumed process has a way back to finish.
-    fn finishes(&self, state: State) {
+    fn finishes(&self, state: State) -> State {
         let retreats = state.journal.retreats();
         let (state, first) = self.life.live(state, vec![], Wish::Switch);
         match first {
-            End::Ended(Outcome::Switched) => return switched(state),
-            End::Ended(Outcome::TurnedBack { to: None, .. }) => return nothing_is_left(state),
+            End::Ended(Outcome::Switched) => {
+                switched(state.clone());
+                return state;
+            }
+            End::Ended(Outcome::TurnedBack { to: None, .. }) => {
+                nothing_is_left(state.clone());
+                return state;
+            }
             End::Ended(Outcome::TurnedBack { to: Some("ready"), .. }) if retreats => rests_at_ready(state.clone()),
             End::Ended(Outcome::TurnedBack { .. }) if retreats => {}
             other => panic!("resumed, it ends so: {other:?} {state}"),
         }
         let (state, second) = self.life.live(state, vec![], Wish::Switch);
         assert!(matches!(second, End::Ended(Outcome::Switched)), "resumed twice, it ends so: {second:?} {state}");
-        switched(state);
+        switched(state.clone());
+        state
+    }
+
+    /// The journal of a run that is over, read once more, says that there is nothing left to do.
+    fn stays_finished(&self, state: State) {
+        let (state, again) = self.life.live(state, vec![], Wish::Switch);
+        let over = matches!(again, End::Ended(Outcome::Switched | Outcome::TurnedBack { to: None, .. }));
+        assert!(over && state.clock < 4, "resumed when it was done, it ends so: {again:?} {state}");
     }
 
     /// The guard finds the tool dead and does what it is for; it may be killed as well.
@@ -220,7 +143,9 @@ impl Matrix {
         let (state, end) = self.life.live(state, vec![], Wish::TurnBack);
         match end {
             End::Ended(Outcome::TurnedBack { to: None, .. }) if !passed => nothing_is_left(state),
-            End::Ended(Outcome::Stopped { beyond_return: true, .. }) if passed => self.finishes(state),
+            End::Ended(Outcome::Stopped { beyond_return: true, .. }) if passed => {
+                self.finishes(state);
+            }
             other => panic!("turned back, it ends so: {other:?} {state}"),
         }
     }
@@ -251,12 +176,13 @@ impl Matrix {
     /// Killed at every instant of the whole story: then left alone, resumed, turned back, or rescued by the guard.
     pub fn killed_once(&self) {
         for kind in &self.kinds {
-            let start = self.fresh(*kind);
+            let start = self.start(*kind);
             for at in 1..=self.length(&start, Wish::Switch) {
                 let (state, end) = self.life.live(start.clone(), vec![(at, Fault::Kill)], Wish::Switch);
                 assert!(matches!(end, End::Killed));
                 left_alone(&state);
-                self.finishes(state.clone());
+                let finished = self.finishes(state.clone());
+                self.stays_finished(finished);
                 self.turned_back(state.clone());
                 if state.guard.armed {
                     self.rescued(state, vec![]);
@@ -316,7 +242,7 @@ impl Matrix {
     /// One fault at every instant, in the story and in what is done after a kill: the ways back and the undos.
     pub fn disturbed(&self, faults: &[Fault]) {
         for kind in &self.kinds {
-            for (start, wish) in [(self.fresh(*kind), Wish::Switch), (self.ready(*kind), Wish::TurnBack)] {
+            for (start, wish) in [(self.start(*kind), Wish::Switch), (self.ready(*kind), Wish::TurnBack)] {
                 for at in 1..=self.length(&start, wish) {
                     for fault in faults {
                         let (state, end) = self.life.live(start.clone(), vec![(at, *fault)], wish);
@@ -403,19 +329,23 @@ impl Matrix {
         }
     }
 
-    /// A record is cut off at any byte, as by a kill in the middle of writing it.
+    /// A record is cut off at some byte, that of the line at any, as by a kill in the middle of writing it.
     pub fn torn(&self) {
         for kind in &self.kinds {
-            let start = self.fresh(*kind);
+            let start = self.start(*kind);
             let (whole, _) = self.life.live(start.clone(), vec![], Wish::Switch);
             let writes = whole.trace.iter().zip(1..).filter(|(what, _)| **what == "journal: before a record");
-            for (_, at) in writes {
-                for bytes in self.some(250, at).chain([0, 1]) {
+            let records = whole.journal.events();
+            let before = records.len() - writes.clone().count();
+            for ((_, at), record) in writes.zip(&records[before..]) {
+                let every = record.starts_with("passed");
+                for bytes in (0..250).filter(|n| every || *n < 2 || (n + at) % self.stride == 0) {
                     let torn = Fault::Torn(u16::try_from(bytes).unwrap_or(u16::MAX));
                     let (state, end) = self.life.live(start.clone(), vec![(at, torn)], Wish::Switch);
                     assert!(matches!(end, End::Killed));
                     left_alone(&state);
-                    self.holds(state, &end);
+                    let state = self.finishes(state);
+                    self.stays_finished(state);
                 }
             }
         }
@@ -429,7 +359,7 @@ impl Matrix {
                 continue;
             }
             let (after, end) = self.life.live(state, faults, wish);
-            if Self::is_over(&after, &end) {
+            if is_over(&after, &end) {
                 return;
             }
             state = after;

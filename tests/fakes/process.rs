@@ -25,6 +25,7 @@ use super::world::{Faults, Killed, State, World};
 pub enum End {
     Killed,
     /// The journal could not be opened.
+    #[expect(dead_code, reason = "shown when a test fails")]
     Refused(Trouble),
     Ended(Outcome),
 }
@@ -78,7 +79,7 @@ impl Life {
         let end = match lived {
             Ok(end) => end,
             Err(panic) if panic.is::<Killed>() => {
-                world.change(|s| s.bury());
+                world.change(State::bury);
                 End::Killed
             }
             Err(panic) => resume_unwind(panic),
@@ -145,7 +146,6 @@ fn plan() -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: true,
-        window: None,
         v1_networks: Vec::new(),
         v1_restart_policy: "always".into(),
         before: serde_json::Value::Null,
@@ -166,10 +166,13 @@ fn quiet_kills() {
     });
 }
 
-/// Panics in here are expected.
-pub fn quietly<T>(act: impl FnOnce() -> T) -> T {
+/// What is noticed in there, without a word on the terminal.
+pub fn noticed(act: impl FnOnce()) -> Option<String> {
     QUIET.set(true);
-    let result = act();
+    let panic = catch_unwind(AssertUnwindSafe(act)).err();
     QUIET.set(false);
-    result
+    panic.map(|panic| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(other) => other.downcast_ref::<&str>().copied().unwrap_or("something").to_owned(),
+    })
 }

@@ -3,7 +3,7 @@
 //! Here: mistakes in the table, in an engine, in the guard. Mistakes in the source are patches beside this file; the
 //! script `run` applies each to a copy and expects the matrix to fail.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+#![allow(clippy::unwrap_used, reason = "for tests alone")]
 
 use switchover::engine::Position;
 use switchover::facts::Fact;
@@ -12,7 +12,7 @@ use switchover::switchover::{Run, SWITCHOVER};
 use switchover::trouble::Trouble;
 
 use crate::fakes::matrix::{Guarding, Matrix};
-use crate::fakes::process::quietly;
+use crate::fakes::process::noticed;
 use crate::fakes::{Fault, Knobs, Life};
 
 type Story = Vec<Line<Run, Fact>>;
@@ -64,9 +64,7 @@ fn knobs(knobs: Knobs) -> Matrix {
 
 /// Walks until something is noticed; it must be what is expected.
 fn caught(expected: &str, walk: impl FnOnce()) {
-    let noticed = quietly(|| catch_unwind(AssertUnwindSafe(walk)));
-    let Err(panic) = noticed else { panic!("the matrix did not notice") };
-    let text = panic.downcast_ref::<String>().map_or("", String::as_str);
+    let text = noticed(walk).expect("the matrix did not notice");
     assert!(text.contains(expected), "noticed, but as: {text}");
 }
 

@@ -33,6 +33,22 @@ pub(super) fn without_ours(text: &str, plan: &Plan) -> String {
     }
 }
 
+/// The text without the lines of any run: an earlier one's, that ended with the way back open.
+pub(super) fn without_any(text: &str) -> String {
+    let (mut kept, mut ours) = (String::new(), false);
+    for line in text.split_inclusive('\n') {
+        let mark = |end: &str| line.starts_with("# switchover ") && line.trim_end().ends_with(end);
+        if mark(": our settings, temporary") {
+            ours = true;
+        } else if mark(": end of our settings") {
+            ours = false;
+        } else if !ours && line != "# (the line above had no end)\n" {
+            kept.push_str(line);
+        }
+    }
+    kept
+}
+
 pub(super) fn has_ours(text: &str, plan: &Plan) -> bool {
     without_ours(text, plan) != text
 }
@@ -83,6 +99,10 @@ mod tests {
             assert_eq!(without_ours(&with, &plan), original);
             let again = with_ours(&with, &plan, &[("max_slot_wal_keep_size", "12MB".into())]);
             assert_eq!(again, with, "twice is once");
+            let mut other = any_plan();
+            other.run = "0192-another-deadbeef".into();
+            let both = with_ours(&with, &other, &[]);
+            assert_eq!(without_any(&both).trim_end(), without_any(original).trim_end(), "of every run");
         }
     }
 

@@ -1,36 +1,38 @@
-//! What was made for the run alone is gone from the side that serves.
+//! What was made for the run alone goes: roles, lines in the access rules, files, settings.
 
 use super::session::Timeouts;
 use super::{access, auto_conf, connect, files, names, prepare, roles};
 use crate::engine::Place;
-use crate::trouble::Trouble;
+use crate::trouble::{Kind, Trouble};
 
-/// `keep_following`: the role, rules, slot and settings that the way back lives on stay.
+/// Cleans the leader of now. `keep_following`: what the follower lives on stays, its role, its lines, its slot and
+/// the slot's limit. A follower gets the roles' end by replication, and has no other copy of anything.
 pub(super) async fn ensure_clean(place: &Place, keep_following: bool) -> Result<(), Trouble> {
     let plan = &place.plan;
-    let session = connect::either(place, Timeouts::short(plan.limits.statement.0)).await?;
-    let mut gone = vec![names::admin(plan), names::probe(plan)];
     let mut secrets = vec![names::ADMIN_SECRET, names::PROBE_SECRET];
-    if keep_following {
-        rewrite(place, "pg_hba.conf", |text| access::with_followers_rules(text, plan)).await?;
-    } else {
-        prepare::ensure_no_slot(&session, place, &names::slot(plan)).await?;
-        rewrite(place, "pg_hba.conf", |text| access::without_our_rules(text, plan)).await?;
-        rewrite(place, "postgresql.auto.conf", |text| auto_conf::without_ours(text, plan)).await?;
+    let mut gone = vec![names::admin(plan), names::probe(plan)];
+    if !keep_following {
         gone.push(names::replication(plan));
         secrets.push(names::REPLICATION_SECRET);
     }
-    prepare::reload(&session, place).await?;
-    files::remove(place, &[files::OURS, files::OF_THE_WINDOW].concat()).await?;
-    roles::ensure_none(&session, &gone).await?;
-    secrets.into_iter().try_for_each(|secret| place.secrets.forget(secret))
-}
-
-async fn rewrite(place: &Place, name: &str, change: impl FnOnce(&str) -> String) -> Result<(), Trouble> {
-    let text = files::text(place, name).await?;
-    let changed = change(&text);
-    if changed == text {
-        return Ok(());
+    // Roles first, files last: what is left after a crash in between can be done without a session.
+    match connect::either(place, Timeouts::short(plan.limits.statement.0)).await {
+        Ok(session) => {
+            if !keep_following {
+                prepare::ensure_no_slot(&session, place, &names::slot(plan)).await?;
+            }
+            roles::ensure_none(&session, &gone).await?;
+        }
+        Err(trouble) if trouble.kind == Kind::Refused => {}
+        Err(trouble) => return Err(trouble),
     }
-    files::write(place, name, changed.as_bytes()).await
+    if keep_following {
+        files::rewrite(place, "pg_hba.conf", |text| access::with_followers_rules(text, plan)).await?;
+    } else {
+        files::rewrite(place, "pg_hba.conf", |text| access::without_our_rules(text, plan)).await?;
+        files::rewrite(place, "postgresql.auto.conf", |text| auto_conf::without_ours(text, plan)).await?;
+    }
+    files::remove(place, &[files::OURS, files::OF_THE_WINDOW].concat()).await?;
+    files::reload(place).await?;
+    secrets.into_iter().try_for_each(|secret| place.secrets.forget(secret))
 }

@@ -86,7 +86,8 @@ pub(super) async fn admin_in(
     Session::open(stream(place).await?, &login, timeouts).await
 }
 
-/// As the tool's own role where it exists, else by local access.
+/// As the tool's own role where it exists, else by local access. Trouble of the kind `Refused`: it answers, and knows
+/// neither us nor the user.
 pub(super) async fn either(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
     let container = found(place).await?;
     let inside = Inside {
@@ -99,7 +100,10 @@ pub(super) async fn either(place: &Place, timeouts: Timeouts) -> Result<Session,
     // Local access first: where our role is not there yet, a try as it would be an error line in V1's log.
     match inside.session(DATABASE, timeouts).await {
         Ok(session) => Ok(session),
-        Err(refused) => admin(place, "switchover", timeouts).await.map_err(|_| refused),
+        Err(refused) => admin(place, "switchover", timeouts).await.map_err(|trouble| match turned(&trouble) {
+            Some(Turned::Away) => refused,
+            _ => trouble,
+        }),
     }
 }
 

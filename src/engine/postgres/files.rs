@@ -37,6 +37,9 @@ pub(super) const OURS: &[&str] = &[PASSFILE, SEEDED, OPEN_RULES, OPEN_SETTINGS, 
 /// What the window leaves on V1.
 pub(super) const OF_THE_WINDOW: &[&str] = &["switchover.hba-shut", "switchover.hba-durable", "switchover.hba-open"];
 
+/// `$1` directory. Reads its configuration again, without a session.
+const RELOAD: &str = r#"read -r pid rest < "$1/postmaster.pid" && kill -HUP "$pid""#;
+
 pub(super) async fn read(place: &Place, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
     let container = connect::container(place).await?;
     place.runtime.read_file(&container, &path(place, name)).await
@@ -70,6 +73,23 @@ pub(super) async fn remove(place: &Place, names: &[&str]) -> Result<(), Trouble>
     let container = connect::found(place).await?;
     let argv = [&["sh", "-c", REMOVE, "sh", connect::data(place)], names].concat();
     run(place, &container, &argv, b"", "remove our files").await
+}
+
+/// The server reads its files again: for where no session can be had. Nothing says when it has.
+pub(super) async fn reload(place: &Place) -> Result<(), Trouble> {
+    let container = connect::found(place).await?;
+    let argv = ["sh", "-c", RELOAD, "sh", connect::data(place)];
+    run(place, &container, &argv, b"", "have the configuration read again").await
+}
+
+/// A file's text changed; left alone where nothing changes.
+pub(super) async fn rewrite(place: &Place, name: &str, change: impl FnOnce(&str) -> String) -> Result<(), Trouble> {
+    let text = text(place, name).await?;
+    let changed = change(&text);
+    if changed == text {
+        return Ok(());
+    }
+    write(place, name, changed.as_bytes()).await
 }
 
 async fn run(place: &Place, container: &Container, argv: &[&str], stdin: &[u8], act: &str) -> Result<(), Trouble> {

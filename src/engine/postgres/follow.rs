@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::session::{Session, Timeouts};
+use super::session::{Session, Timeouts, Turned, turned};
 use super::standby::{self, Follows};
 use super::{auto_conf, connect, files, names, position, prepare};
 use crate::engine::{Lag, Place, Position, Side};
@@ -19,7 +19,9 @@ const LOG_LINES: usize = 12;
 /// Writes the files where it does not run yet, starts it, and waits until it receives from V1.
 pub(super) async fn ensure_following(place: &Place) -> Result<(Session, String), Trouble> {
     let found = connect::found(place).await?;
-    if found.state != State::Running {
+    if found.state == State::Running {
+        take_over(place).await?;
+    } else {
         if files::read(place, "PG_VERSION").await?.is_none() {
             return Err(Trouble::failed("V2 holds no copy to follow with").hint("`switchover abort`, then run again"));
         }
@@ -31,6 +33,22 @@ pub(super) async fn ensure_following(place: &Place) -> Result<(Session, String),
         place.runtime.ensure_started(&found.id).await?;
     }
     until_following(place).await
+}
+
+/// A follower that an earlier run left (the way back) does not know this run yet: it is given our files while it runs.
+async fn take_over(place: &Place) -> Result<(), Trouble> {
+    let timeouts = Timeouts::short(place.plan.limits.statement.0);
+    match connect::admin(place, "switchover", timeouts).await {
+        Err(trouble) if turned(&trouble) == Some(Turned::Away) => {}
+        _ => return Ok(()),
+    }
+    if files::read(place, "standby.signal").await?.is_none() {
+        return Err(Trouble::failed(format!("{} refuses us, and is no follower", place.side)));
+    }
+    let current = files::text(place, "postgresql.auto.conf").await?;
+    standby::close(place).await?;
+    standby::write(place, &auto_conf::without_any(&current), keep_mib(place), standby::Leader::Other).await?;
+    files::reload(place).await
 }
 
 /// What V2 may keep for V1 as the way back.

@@ -48,7 +48,7 @@ done
 /// What was found. An empty text or `None` is unknown, which is never taken for equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Machine {
-    pub(super) machine: String,
+    pub(super) architecture: String,
     /// As in `glibc 2.36`, `musl 1.2.5`.
     pub(super) libc: String,
     /// ICU's major version; empty where the server is linked without it.
@@ -115,10 +115,10 @@ fn read(text: &str) -> Machine {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         let value = value.trim();
         match key {
-            "machine" => found.machine = value.to_owned(),
+            "machine" => value.clone_into(&mut found.architecture),
             "libc" => found.libc = libc(value),
             "version" => found.version = version(value),
-            "icu" => found.icu = value.to_owned(),
+            "icu" => value.clone_into(&mut found.icu),
             "uid" => uid = value.parse().ok(),
             "gid" => gid = value.parse().ok(),
             "free" => found.free = value.parse::<u64>().ok().map(|kib| kib * 1024),

@@ -148,21 +148,26 @@ pub(super) async fn ensure_no_slot(session: &Session, place: &Place, slot: &str)
 }
 
 /// Everything of this run is gone from V1. Half of it may be there, or nothing.
+///
+/// Files last: what is left after a crash in between can be done without a session, and a session of our own role
+/// cannot be had any more where V1 lets nobody else in.
 pub(super) async fn ensure_unfollowable(place: &Place) -> Result<(), Trouble> {
     let before = Before::of(&place.plan)?;
     let plan = &place.plan;
-    let session = connect::either(place, timeouts(place)).await?;
-    give_back_if_needed(&session, place).await?;
-    ensure_no_slot(&session, place, &names::slot(plan)).await?;
-    restore_slot_limit(&session, place, &before).await?;
-    let rules = files::text(place, RULES).await?;
-    let without = access::without_our_rules(&rules, plan);
-    if without != rules {
-        files::write(place, RULES, without.as_bytes()).await?;
+    match connect::either(place, timeouts(place)).await {
+        Ok(session) => {
+            give_back_if_needed(&session, place).await?;
+            ensure_no_slot(&session, place, &names::slot(plan)).await?;
+            restore_slot_limit(&session, place, &before).await?;
+            let all = [names::admin(plan), names::replication(plan), names::probe(plan)];
+            roles::ensure_none(&session, &all).await?;
+        }
+        Err(trouble) if trouble.kind == Kind::Refused => {}
+        Err(trouble) => return Err(trouble),
     }
-    reload(&session, place).await?;
-    roles::ensure_none(&session, &[names::admin(plan), names::replication(plan), names::probe(plan)]).await?;
-    files::remove(place, &[files::OURS, files::OF_THE_WINDOW].concat()).await
+    files::rewrite(place, RULES, |text| access::without_our_rules(text, plan)).await?;
+    files::remove(place, &[files::OURS, files::OF_THE_WINDOW].concat()).await?;
+    files::reload(place).await
 }
 
 async fn give_back_if_needed(session: &Session, place: &Place) -> Result<(), Trouble> {

@@ -56,9 +56,21 @@ pub(super) async fn ensure_demoted(place: &Place) -> Result<Session, Trouble> {
     }
 }
 
-/// A server that was not promoted has its mark on disk: promotion removes it.
+/// A follower has its mark on disk, which promotion removes. A copy that was not started yet (a fresh one, or a rewound
+/// one before its files were written) has its backup's label.
 async fn is_follower(place: &Place) -> Result<bool, Trouble> {
-    Ok(files::read(place, "standby.signal").await?.is_some())
+    for mark in ["standby.signal", "backup_label"] {
+        if files::read(place, mark).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What it holds has gone its own way: it was promoted, and is stopped now.
+pub(super) async fn is_stray(place: &Place) -> Result<bool, Trouble> {
+    let stopped = connect::found(place).await?.state != State::Running;
+    Ok(stopped && files::read(place, "PG_VERSION").await?.is_some() && !is_follower(place).await?)
 }
 
 async fn again_by_rewind(place: &Place) -> Result<Session, Trouble> {

@@ -26,6 +26,8 @@ pub(super) struct Moving {
     pub(super) archiver: Archiver,
     pub(super) broken_rules: u32,
     pub(super) broken_settings: u32,
+    /// Files that were changed and not read since: a reload of ours brings that into force.
+    pub(super) unread: Vec<String>,
     /// Only up to 14.
     #[serde(default)]
     pub(super) in_backup: Option<bool>,
@@ -204,8 +206,12 @@ const MOVING: &str = "SELECT json_build_object(
       'failing', coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false),
       'waiting', (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')) FROM pg_stat_archiver),
   'broken_rules', (SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL),
-  'broken_settings', (SELECT count(*) FROM pg_file_settings AS f WHERE f.error IS NOT NULL AND NOT EXISTS
+  'broken_settings', (SELECT count(*) FROM pg_file_settings AS f WHERE f.error IS NOT NULL
+    AND f.sourcefile IS NOT NULL AND NOT EXISTS
     (SELECT 1 FROM pg_settings AS s WHERE s.name = f.name AND s.pending_restart)),
+  'unread', (SELECT coalesce(json_agg(f.name), '[]') FROM (VALUES (current_setting('hba_file')),
+      (current_setting('config_file')), (current_setting('data_directory') || '/postgresql.auto.conf')) AS f(name)
+    WHERE (pg_stat_file(f.name, true)).modification > pg_conf_load_time()),
   'in_backup', :in_backup)";
 
 const FIXED: &str = "SELECT json_build_object(

@@ -126,6 +126,9 @@ impl Server for PgServer {
     }
 
     async fn ensure_following(&self) -> Result<String, Trouble> {
+        if promote::is_stray(&self.place).await? {
+            self.ensure_demoted().await?;
+        }
         let (session, sentence) = follow::ensure_following(&self.place).await?;
         if self.alive().is_none() {
             self.keep(session);
@@ -140,12 +143,11 @@ impl Server for PgServer {
 
     async fn behind(&self, position: &Position) -> Result<Option<Lag>, Trouble> {
         let measured = async { follow::behind(&*self.session().await?, position).await };
-        match measured.await {
-            Ok(Some(lag)) => Ok(Some(lag)),
-            Ok(None) | Err(_) => {
-                follow::refuse_dead(&self.place).await?;
-                Ok(None)
-            }
+        if let Ok(Some(lag)) = measured.await {
+            Ok(Some(lag))
+        } else {
+            follow::refuse_dead(&self.place).await?;
+            Ok(None)
         }
     }
 

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio_postgres::error::DbError;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
-use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use super::names::literal;
 use crate::runtime::Stream;
@@ -83,10 +83,6 @@ impl Session {
     /// One or more statements, no result.
     pub(super) async fn run(&self, sql: &str) -> Result<(), Trouble> {
         self.patiently(async { self.client.batch_execute(sql).await.map_err(failed) }).await
-    }
-
-    pub(super) async fn rows(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
-        self.patiently(async { self.client.query(sql, params).await.map_err(failed) }).await
     }
 
     /// One value of one row.

@@ -51,10 +51,11 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         v1_free,
         write_rate,
         wal_directory: wal_directory.as_deref(),
+        text: is_text(ask, &data, "pg_hba.conf").await? && is_text(ask, &data, "postgresql.auto.conf").await?,
         allow: ask.allow,
         limits: ask.limits,
     };
-    let before = before(&v1.session, ask, &found).await?;
+    let before = before(ask, &found).await?;
     written_down(&found, &before)
 }
 
@@ -172,13 +173,25 @@ async fn wal_directory(runtime: &dyn Runtime, v1: &Container, data: &str) -> Res
     Ok(Some(path).filter(|path| !path.is_empty()))
 }
 
-async fn before(session: &Session, ask: &SurveyRequest<'_>, found: &Found<'_>) -> Result<Before, Trouble> {
+async fn is_text(ask: &SurveyRequest<'_>, data: &str, name: &str) -> Result<bool, Trouble> {
+    let path = format!("{}/{name}", data.trim_end_matches('/'));
+    let content = ask.runtime.read_file(&ask.v1.id, &path).await?.unwrap_or_default();
+    Ok(String::from_utf8(content).is_ok())
+}
+
+/// ALTER SYSTEM's own value of a setting. A file that is not text is told by a precheck.
+async fn altered(ask: &SurveyRequest<'_>, data: &str, name: &str) -> Result<Option<String>, Trouble> {
+    let path = format!("{}/postgresql.auto.conf", data.trim_end_matches('/'));
+    let content = ask.runtime.read_file(&ask.v1.id, &path).await?.unwrap_or_default();
+    Ok(auto_conf::value(&String::from_utf8_lossy(&content), name))
+}
+
+async fn before(ask: &SurveyRequest<'_>, found: &Found<'_>) -> Result<Before, Trouble> {
     let data = found.moving.setting("data_directory");
-    let altered = session.value::<String>("SELECT pg_read_file('postgresql.auto.conf')", &[]).await?;
     let v1_owner = owner(ask.runtime, ask.v1, data).await?;
     Ok(Before {
         slot_limit: found.moving.setting("max_slot_wal_keep_size").to_owned(),
-        slot_limit_altered: auto_conf::value(&altered, "max_slot_wal_keep_size"),
+        slot_limit_altered: altered(ask, data, "max_slot_wal_keep_size").await?,
         slot_limit_ours: slot_limit(found.moving, found.v1_free, found.limits.v1_wal.0),
         archives: found.moving.archives(),
         wal_directory: found.wal_directory.map(str::to_owned),
@@ -197,7 +210,7 @@ fn slot_limit(moving: &Moving, free: Option<u64>, share: u8) -> Option<u64> {
         return None;
     }
     // At least a few segments; at most what the setting takes (an `int` of MiB).
-    free.map(|free| (free / 100 * u64::from(share) >> 20).clamp(256, 2_000_000_000))
+    free.map(|free| ((free / 100 * u64::from(share)) >> 20).clamp(256, 2_000_000_000))
 }
 
 fn v2_owner(v2: &Machine, v1: (u64, u64)) -> (u64, u64) {

@@ -38,7 +38,16 @@ pub(super) async fn ensure_still(place: &Place) -> Result<Session, Trouble> {
 
 /// The background writer was stopped when the listener was let go, as it would have written into the log past the
 /// fork; it cannot quit before it is continued, and the server would wait for it.
-const QUIT: &str = r#"read -r pid rest < "$1/postmaster.pid" || exit 0; kill -QUIT "$pid"; kill -CONT -1; exit 0"#;
+const QUIT: &str = r#"
+read -r pid rest < "$1/postmaster.pid" || exit 0
+kill -QUIT "$pid"
+for stat in /proc/[0-9]*/stat; do
+  read -r line < "$stat" || continue
+  set -- ${line##*) }
+  [ "$2" != "$pid" ] || kill -CONT "${line%% *}"
+done 2>/dev/null
+exit 0
+"#;
 
 async fn quit(place: &Place, found: &Container) -> Result<(), Trouble> {
     if found.state == State::Running {

@@ -1,6 +1,7 @@
 //! The window on V1: [`Window`] for PostgreSQL. Design §4 says why the acts stand in this order.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -91,22 +92,25 @@ impl PgWindow {
         self.session.text(&sql).await?.ok_or_else(not_armed)
     }
 
-    /// Foreign sessions now, and how many of them this look has ended: `all` or only those that are idle.
-    async fn end_some(&self, all: bool) -> Result<[u32; 3], Trouble> {
-        let plan = &self.place.plan;
+    /// How many foreign sessions there are now; ends all of them, or only those that are idle, and notes which. One
+    /// that is dying is met by several looks and counts once.
+    async fn end_some(&self, all: bool, ended: &mut BTreeMap<i32, bool>) -> Result<usize, Trouble> {
         let sql = format!(
-            "count(*) || ' ' || count(*) FILTER (WHERE x.ended AND x.idle) || ' ' || \
-             count(*) FILTER (WHERE x.ended AND NOT x.idle) FROM (\
-             SELECT f.idle, CASE WHEN f.idle OR {all} THEN pg_terminate_backend(f.pid) END AS ended FROM (\
-             SELECT a.pid, coalesce(a.state = 'idle', false) AS idle FROM pg_stat_activity AS a WHERE {}) AS f) AS x",
-            sessions::foreign(plan),
+            "SELECT coalesce(string_agg(x.pid || CASE WHEN NOT x.ended THEN ' left' WHEN x.idle THEN ' idle' ELSE ' busy' \
+             END, ','), '') FROM (\
+             SELECT f.pid, f.idle, CASE WHEN f.idle OR {all} THEN pg_terminate_backend(f.pid) ELSE false END AS ended \
+             FROM (SELECT a.pid, coalesce(a.state = 'idle', false) AS idle FROM pg_stat_activity AS a WHERE {}) AS f) AS x",
+            sessions::foreign(&self.place.plan),
         );
-        let counts = self.guarded_value(&format!("SELECT {sql}")).await?;
-        let mut numbers = counts.split(' ').map(|n| n.parse::<u32>().ok());
-        match (numbers.next().flatten(), numbers.next().flatten(), numbers.next().flatten()) {
-            (Some(foreign), Some(idle), Some(busy)) => Ok([foreign, idle, busy]),
-            _ => Err(Trouble::bug(format!("cannot read a count of sessions: {counts}"))),
+        let found = self.guarded_value(&sql).await?;
+        for session in found.split(',').filter(|session| !session.is_empty()) {
+            match session.split_once(' ').map(|(pid, how)| (pid.parse(), how)) {
+                Some((Ok(_), "left")) => {}
+                Some((Ok(pid), how)) => _ = ended.entry(pid).or_insert(how == "idle"),
+                _ => return Err(Trouble::bug(format!("cannot read a list of sessions: {found}"))),
+            }
         }
+        Ok(found.split(',').filter(|session| !session.is_empty()).count())
     }
 
     /// Processes whose rules may be the old ones. Behind a held listener nothing is forked, so all that are
@@ -193,7 +197,7 @@ impl Window for PgWindow {
     }
 
     async fn end_sessions(&self, grace: Duration) -> Result<SessionsEnded, Trouble> {
-        let mut ended = SessionsEnded::default();
+        let mut ended = BTreeMap::new();
         let end_of_grace = Deadline::after(grace);
         let wait = Wait {
             what: "V1's sessions to end",
@@ -202,9 +206,7 @@ impl Window for PgWindow {
             kind: Kind::Failed,
         };
         wait::until(wait, &self.place.tell, async || {
-            let [foreign, idle, busy] = self.end_some(end_of_grace.is_over()).await?;
-            ended.idle += idle;
-            ended.in_transaction += busy;
+            let foreign = self.end_some(end_of_grace.is_over(), &mut ended).await?;
             if foreign > 0 {
                 return Ok(Look::NotYet(format!("{foreign} sessions are still on V1")));
             }
@@ -216,7 +218,8 @@ impl Window for PgWindow {
             Ok(Look::NotYet(format!("{} connections are still logging in", suspects.len())))
         })
         .await?;
-        Ok(ended)
+        let count = |idle| u32::try_from(ended.values().filter(|was| **was == idle).count()).unwrap_or(u32::MAX);
+        Ok(SessionsEnded { idle: count(true), in_transaction: count(false) })
     }
 
     /// Commits of sessions with `synchronous_commit=off` may not be flushed yet: a commit of our own flushes them,

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::session::{Login, Session, Timeouts};
 use super::window::PgWindow;
@@ -99,7 +99,6 @@ async fn prepare(place: &Place) {
         Session::open(stream, &login, Timeouts::short(Duration::from_secs(5))).await
     })
     .await;
-    use secrecy::ExposeSecret;
     let password = place.secrets.secret(names::ADMIN_SECRET).unwrap();
     session
         .run(&format!(
@@ -150,6 +149,7 @@ async fn armed(place: &Place, attempt: u32, cap: Duration) -> PgWindow {
     window
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a closure is written where it is called")]
 fn each_image(test: impl AsyncFn(&Place)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for image in IMAGES {

@@ -41,6 +41,7 @@ impl Docker {
             engine: Engine { api, address },
             always_tunnel: false,
             reachable: Cell::new(None),
+            run: RefCell::new(None),
             made: RefCell::new(HashMap::new()),
             _forward: forward,
         })

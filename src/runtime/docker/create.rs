@@ -49,10 +49,7 @@ impl Docker {
         let body = body(recipe, &like, &old);
         let options = CreateContainerOptionsBuilder::default().name(&recipe.name).build();
         match self.engine.api.create_container(Some(options), body).await {
-            Ok(made) => {
-                self.made.borrow_mut().insert(recipe.name.clone(), made.id);
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             // Somebody was faster; whose it is, is looked at next.
             Err(error) if said::status(&error) == Some(409) => Ok(()),
             Err(error) => Err(self.engine.trouble(format!("cannot make container {}", recipe.name), error)),

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 
 use super::ports::ports;
 use super::{Call, Container, Docker, said};
-use crate::runtime::{Attachment, LABEL_CONTAINER, Mount, MountKind, State};
+use crate::runtime::{Attachment, LABEL_CONTAINER, LABEL_RUN, Mount, MountKind, State};
 use crate::trouble::Trouble;
 
 /// The environment variables whose values are no secret and that engines ask for.
@@ -53,37 +53,38 @@ impl Docker {
         }
     }
 
-    /// Acts on a container by name or id. One that we made is also found by the name it was made under, which it may
-    /// have exchanged for another one since.
+    /// Acts on a container by name or id. One of the adopted run is also found by the name it was made under, which it
+    /// may have exchanged for another one since.
     pub(super) async fn on<T>(
         &self,
         name: &str,
         act: impl AsyncFn(String) -> Result<T, bollard::errors::Error>,
     ) -> Result<T, bollard::errors::Error> {
         let known = self.made.borrow().get(name).cloned();
-        let first = act(known.unwrap_or_else(|| name.to_owned())).await;
-        match first {
-            Err(error) if said::status(&error) == Some(404) && !said::message(&error).contains("network") => {
-                self.made.borrow_mut().remove(name);
-                match self.made_under(name).await? {
+        match act(known.unwrap_or_else(|| name.to_owned())).await {
+            Err(error) if said::message(&error).contains("No such container") => {
+                let was_known = self.made.borrow_mut().remove(name).is_some();
+                let made = if was_known { Some(name.to_owned()) } else { self.made_under(name).await? };
+                match made {
                     None => Err(error),
-                    Some(id) => {
-                        self.made.borrow_mut().insert(name.to_owned(), id.clone());
-                        act(id).await
-                    }
+                    Some(id) => act(id).await,
                 }
             }
             result => result,
         }
     }
 
-    /// The newest container that was made under this name.
+    /// The adopted run's container of this first name.
     async fn made_under(&self, name: &str) -> Result<Option<String>, bollard::errors::Error> {
-        let filters = HashMap::from([("label", vec![format!("{LABEL_CONTAINER}={name}")])]);
+        let Some(run) = self.run.borrow().clone() else { return Ok(None) };
+        let labels = vec![format!("{LABEL_CONTAINER}={name}"), format!("{LABEL_RUN}={run}")];
+        let filters = HashMap::from([("label", labels)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let mut found = self.engine.api.list_containers(Some(options)).await?;
-        found.sort_by_key(|container| container.created);
-        Ok(found.pop().and_then(|container| container.id))
+        let found = self.engine.api.list_containers(Some(options)).await?.pop().and_then(|container| container.id);
+        if let Some(id) = &found {
+            self.made.borrow_mut().insert(name.to_owned(), id.clone());
+        }
+        Ok(found)
     }
 
     /// The last lines of its log, without passwords that an image prints when it makes a database.

@@ -38,7 +38,9 @@ pub struct Docker {
     always_tunnel: bool,
     /// What the first direct connection showed; `None`: not tried yet.
     reachable: Cell<Option<bool>>,
-    /// Containers we made, by the name they were made under: it stays a handle when they are renamed.
+    /// The run whose containers are also found by the names they were made under.
+    run: RefCell<Option<String>>,
+    /// What was found that way: name → id.
     made: RefCell<HashMap<String, String>>,
     /// Held open for as long as the engine is spoken to.
     _forward: Option<ssh::Forward>,
@@ -63,6 +65,10 @@ impl Docker {
 
 #[async_trait(?Send)]
 impl Runtime for Docker {
+    fn adopt(&self, run: &str) {
+        self.made.borrow_mut().clear();
+        *self.run.borrow_mut() = Some(run.to_owned());
+    }
     async fn container(&self, name: &str) -> Result<Option<Container>, Trouble> {
         self.look_at_container(name).await
     }

@@ -93,8 +93,8 @@ impl Docker {
         let api = &self.engine.api;
         let path = in_path(network);
         let left = self.on(container, async |id| {
-            // Force: also from a network that is gone, which a stopped container may still name.
-            let request = NetworkDisconnectRequest { container: id, force: Some(true) };
+            // Never by force: that takes an endpoint away by the name of its container, whoever bears it.
+            let request = NetworkDisconnectRequest { container: id, force: Some(false) };
             api.disconnect_network(&path, request).await
         });
         let Err(error) = left.await else { return Ok(()) };

@@ -11,6 +11,7 @@ pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
         other_files(found),
         nested_mounts(found),
         storage(found),
+        removal(found),
         tablespaces(found),
         unlogged(found),
         reachable(found),
@@ -67,6 +68,13 @@ fn access_rules(found: &Found<'_>) -> Check {
             id,
             format!("{file} is a mount of its own: it cannot be replaced in one act"),
             "copy it into the data directory instead of mounting it",
+        );
+    }
+    if !found.text {
+        return refused(
+            id,
+            "pg_hba.conf or postgresql.auto.conf of V1 is not text in UTF-8",
+            "write them in UTF-8 (`iconv`); comments with umlauts are the usual cause",
         );
     }
     passed(id, "pg_hba.conf in the data directory")
@@ -142,6 +150,15 @@ fn storage(found: &Found<'_>) -> Check {
         MountKind::Tmpfs => noted(id, format!("{data} is in memory only; V2 gets a volume")),
         MountKind::Other => noted(id, format!("{data} is in a mount of another kind; V2 gets a volume")),
     }
+}
+
+/// The way back stops V1, and an engine removes such a container when it stops.
+fn removal(found: &Found<'_>) -> Check {
+    let id = "auto-remove";
+    if !found.container.auto_remove {
+        return passed(id, "V1 outlives its stop");
+    }
+    noted(id, "V1 was started with --rm: it is not stopped at the end, so that it cannot follow V2 as the way back")
 }
 
 fn tablespaces(found: &Found<'_>) -> Check {

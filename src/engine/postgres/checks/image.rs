@@ -66,7 +66,7 @@ fn not_older(found: &Found<'_>) -> Check {
 
 fn architecture(found: &Found<'_>) -> Check {
     let id = "architecture";
-    let (v1, v2) = (&found.v1.machine, &found.v2.machine);
+    let (v1, v2) = (&found.v1.architecture, &found.v2.architecture);
     if v1.is_empty() || v2.is_empty() {
         return refused(id, "the architecture of V1 or of V2's image is not known", "try `uname -m` in both");
     }

@@ -29,6 +29,8 @@ pub(super) struct Found<'a> {
     /// Bytes a second, as measured.
     pub(super) write_rate: Option<u64>,
     pub(super) wal_directory: Option<&'a str>,
+    /// Its access rules and altered settings can be read as text.
+    pub(super) text: bool,
     pub(super) allow: &'a [String],
     pub(super) limits: &'a Limits,
 }

@@ -29,6 +29,7 @@ pub(super) fn checks(moving: &Moving, plan: Option<&Plan>, allow: &[String]) -> 
         background_workers(moving),
         synchronous(moving),
         files_in_order(moving),
+        unread_files(moving),
     ]
 }
 
@@ -69,7 +70,7 @@ fn senders(moving: &Moving, ours: &Ours) -> Check {
     let id = "free-senders";
     let used = u32::try_from(ours.replicas(moving).count()).unwrap_or(u32::MAX);
     match moving.number("max_wal_senders") {
-        Some(max) if max >= used.saturating_add(SENDERS) => passed(id, format!("{} of {max} used", used)),
+        Some(max) if max >= used.saturating_add(SENDERS) => passed(id, format!("{used} of {max} used")),
         Some(max) => refused(
             id,
             format!("max_wal_senders is {max} and {used} are used; {SENDERS} are needed"),
@@ -262,6 +263,18 @@ fn files_in_order(moving: &Moving) -> Check {
         format!("V1 has {}: a reload would not take, and V2 would not start", wrong.join(" and ")),
         "see pg_hba_file_rules and pg_file_settings, column error",
     )
+}
+
+/// Whoever changed them may wait for a better moment: our reload is that moment.
+fn unread_files(moving: &Moving) -> Check {
+    let id = "unread-files";
+    match moving.unread.is_empty() {
+        true => passed(id, "V1 has read its files as they are"),
+        false => noted(
+            id,
+            format!("changed since V1 read them, and brought into force by our first reload: {}", some(&moving.unread)),
+        ),
+    }
 }
 
 fn age(seconds: u64) -> String {
