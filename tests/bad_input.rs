@@ -48,13 +48,13 @@ fn an_image_that_cannot_take_over() {
     world.judge(&[
         case("no such image", "switchover-test/postgres:nothing").says(&["switchover-test/postgres:nothing"]),
         case("not an image's name", "Not An Image").exits(&[2, 3]).says(&["Not An Image"]),
-        case("an image without a database", &stranger).says(&["no PostgreSQL server"]),
+        case("an image without a database", &stranger).says(&["no image of postgresql"]),
         case("an older minor", V1_IMAGE).says(&["older"]),
         case("an older major", "switchover-test/postgres:13").says(&["13"]),
         case("a newer major", "switchover-test/postgres:17").says(&["17"]),
         case("another architecture", &foreign).says(&["arm64"]),
-        case("an image that crashes at start", &crashing).exits(&[1, 3]).says(&["hint"]),
-        case("an image that never gets healthy", &unhealthy).exits(&[1, 3]).says(&["hint"]),
+        case("an image that crashes at start", &crashing).exits(&[1, 3]).says(&["switchover abort"]).then_aborted(),
+        case("an image that never gets healthy", &unhealthy).exits(&[1, 3]).says(&["hint"]).then_aborted(),
     ]);
 }
 

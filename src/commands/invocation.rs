@@ -54,7 +54,9 @@ impl Invocation {
     }
 
     pub(super) async fn runtime(&self) -> Result<Rc<dyn Runtime>, Trouble> {
-        Ok(Rc::new(Docker::connect(self.options.docker.as_deref(), None).await?))
+        let connected = Docker::connect(self.options.docker.as_deref(), None).await;
+        // Before anything was touched: where the engine is, is the person's to say.
+        Ok(Rc::new(connected.map_err(|trouble| Trouble { kind: Kind::Usage, ..trouble })?))
     }
 
     /// The image V2 shall be made from.

@@ -123,7 +123,12 @@ impl Inside<'_> {
         for user in self.users() {
             let password = self.access.password.as_ref();
             let login = Login { user, password, database, application: "switchover" };
-            let stream = self.runtime.dial_inside(&self.container.id, self.port).await?;
+            let stream = self.runtime.dial_inside(&self.container.id, self.port).await.map_err(|trouble| {
+                let what = format!("no PostgreSQL answers on port {} inside {}", self.port, self.container.name);
+                Trouble::refused(what)
+                    .because(trouble)
+                    .hint(format!("does it still start? docker logs {}", self.container.name))
+            })?;
             match Session::open(stream, &login, timeouts).await {
                 Ok(session) => return Ok(session),
                 Err(trouble) if turned(&trouble) == Some(Turned::Away) => {
