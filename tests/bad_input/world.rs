@@ -119,7 +119,7 @@ impl World {
 
     #[expect(clippy::unused_self, reason = "as above")]
     pub(crate) fn until_served(&self, container: &str) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_secs(120);
         let psql = ["exec", container, "psql", "-h", "127.0.0.1", "-U", "postgres", "-c", "select 1"];
         while !Command::new("docker").args(psql).output().unwrap().status.success() {
             assert!(Instant::now() < end, "{container} does not serve");

@@ -124,7 +124,7 @@ async fn prepare(place: &Place) {
 async fn patiently<T>(what: &str, mut act: impl AsyncFnMut() -> Result<T, Trouble>) -> T {
     let wait = Wait {
         what,
-        limit: Limit { name: "test", value: Duration::from_secs(30) },
+        limit: Limit { name: "test", value: Duration::from_secs(120) },
         every: Duration::from_millis(20),
         kind: Kind::Failed,
     };
