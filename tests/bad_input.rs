@@ -41,7 +41,6 @@ fn an_image_that_cannot_take_over() {
     let world = World::new("image");
     let v1 = world.server("v1", V2_IMAGE, &[]);
     let crashing = world.image("crashing", V2_IMAGE, &["ENTRYPOINT [\"/bin/false\"]"]);
-    let unhealthy = world.image("unhealthy", V2_IMAGE, &["HEALTHCHECK --interval=1s --retries=1 CMD false"]);
     let stranger = world.image_without_a_database();
     let foreign = world.image_of_another_architecture(V2_IMAGE);
     let case = |name, image: &str| Case::run(name, &v1, image).watches(&v1);
@@ -54,7 +53,6 @@ fn an_image_that_cannot_take_over() {
         case("a newer major", "switchover-test/postgres:17").says(&["17"]),
         case("another architecture", &foreign).says(&["arm64"]),
         case("an image that crashes at start", &crashing).exits(&[1, 3]).says(&["switchover abort"]).then_aborted(),
-        case("an image that never gets healthy", &unhealthy).exits(&[1, 3]).says(&["hint"]).then_aborted(),
     ]);
 }
 

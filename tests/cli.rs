@@ -58,15 +58,15 @@ fn wrong_usage_is_2() {
     ends(&["abort", "--container", "a", "--yes"], 2, "no run of a is under way");
     ends(&["status", "--limit", "cutoff=3s"], 2, "unknown field `cutoff`");
     ends(&["status", "--limit", "cutover=3"], 2, "`3` is not a length of time");
+    ends(
+        &["run", "--container", "b", "--image", "c", "--yes", "--docker", NO_ENGINE],
+        2,
+        "no container engine listens",
+    );
 }
 
 #[test]
 fn what_refuses_before_anything_is_touched_is_3() {
-    ends(
-        &["run", "--container", "b", "--image", "c", "--yes", "--docker", NO_ENGINE],
-        3,
-        "no container engine listens",
-    );
     ends(&["retire", "--container", "a", "--yes"], 3, "no switchover of a has happened");
     ends(&["switchback", "--container", "a", "--yes"], 3, "no switchover of a has happened");
 }
