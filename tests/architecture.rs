@@ -1,5 +1,13 @@
 //! The rules of `ARCHITECTURE.md`, kept by a machine. Every check is seen to fail on a small bad sample, beside it.
 
+#![allow(
+    clippy::pedantic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it sees"
+)]
+
 #[path = "architecture/imports.rs"]
 mod imports;
 #[path = "architecture/rules.rs"]

@@ -1,7 +1,7 @@
 //! Runs a story, a table of lines, against a journal. It knows no database.
 //!
 //! A story is read from top to bottom. Each step says what it does and how it is undone; the lines between the steps
-//! say how far back a failure goes. [`drive`] is the only place that decides back or forward, and the journal's
+//! say how far back a failure goes. [`drive()`] is the only place that decides back or forward, and the journal's
 //! [`Line::PointOfNoReturn`] is all it decides from.
 //!
 //! **The contract of every act and every undo:** it may run again at any time with the same effect, after having been

@@ -2,7 +2,7 @@
 //!
 //! This module is a black box around the built binary: it calls `switchover`, `docker` and `docker compose`, and
 //! speaks SQL. It must not use the story, the journal, an engine or the runtime of this crate, or it would prove
-//! nothing. Start reading at [`file`] for what a scenario may say, at [`verdict`] for what is judged.
+//! nothing. Start reading at `file.rs` for what a scenario may say, at `verdict.rs` for what is judged.
 
 mod clients;
 mod command;
