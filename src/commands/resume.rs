@@ -6,8 +6,10 @@ use super::perform::Performance;
 use super::retire;
 use super::run::SOMETHING_TO_DO;
 use crate::saga::Wish;
+use crate::saga::journal::Closed;
 use crate::standing::Standing;
 use crate::state::{Kind, Until};
+use crate::tell::out;
 use crate::trouble::Trouble;
 
 pub(super) async fn resume(typed: &Invocation) -> Result<u8, Trouble> {
@@ -17,7 +19,7 @@ pub(super) async fn resume(typed: &Invocation) -> Result<u8, Trouble> {
     }
     typed.ensure_can_confirm()?;
     let _lock = typed.lock(&name).await?;
-    let found = find::must_be_open(typed, &name)?;
+    let Some(found) = find::open(typed, &name)? else { return ended_already(typed, &name) };
     if found.standing.order.kind == Kind::Retire {
         return retire::go_on(typed, found.files).await;
     }
@@ -27,6 +29,21 @@ pub(super) async fn resume(typed: &Invocation) -> Result<u8, Trouble> {
     }
     typed.confirm(&format!("Go on with the run of {name}?"))?;
     Performance::go_on(typed, found.files).await?.perform(typed, wish).await
+}
+
+/// The guard may have gone on beyond the line and ended the run while the person was typing: then there is nothing to do.
+fn ended_already(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
+    let newest = find::all(typed, name)?.into_iter().next_back();
+    if newest.is_some_and(|run| run.standing.closed == Some(Closed::Switched)) {
+        let tell = typed.teller(false);
+        tell.result(serde_json::json!({ "name": name, "outcome": "nothing-to-do", "exit": 0 }));
+        tell.flush();
+        if !typed.is_json() {
+            out::data(&format!("nothing to do: the last run of {name} has reached its end\n"));
+        }
+        return Ok(0);
+    }
+    find::must_be_open(typed, name).map(|_| 0)
 }
 
 /// A run that was only prepared is not led into the window by a `resume`; one that was in it wanted to be.
