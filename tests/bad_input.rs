@@ -57,6 +57,15 @@ fn an_image_that_cannot_take_over() {
 }
 
 #[test]
+#[ignore = "fails: the health check of V2 is no gate yet, so an unhealthy V2 takes over"]
+fn an_image_that_never_gets_healthy() {
+    let world = World::new("unhealthy");
+    let v1 = world.server("v1", V2_IMAGE, &[]);
+    let unhealthy = world.image("unhealthy", V2_IMAGE, &["HEALTHCHECK --interval=1s --retries=1 CMD false"]);
+    world.judge(&[Case::run("never healthy", &v1, &unhealthy).watches(&v1).exits(&[1, 3]).says(&["hint"])]);
+}
+
+#[test]
 fn no_way_in() {
     let world = World::new("access");
     let v1 = world.server("v1", V1_IMAGE, &[]);

@@ -200,6 +200,22 @@ impl Corner {
         self.asked().await.err().unwrap()
     }
 
+    /// The way back is taken: a new run whose V1 is the former V2. V2 is there already, and follows.
+    pub(crate) async fn exchange(&mut self) {
+        let former = self.docker.container(&self.v1).await.unwrap().unwrap();
+        std::mem::swap(&mut self.v1, &mut self.v2);
+        self.v2_image = former.image.clone();
+        self.secrets = Rc::default();
+        let network = self.plan.private_network.clone();
+        self.plan = Rc::new(empty_plan(&self.name, &tag(&format!("{} back", self.name))));
+        self.plan().await;
+        let mut plan = (*self.plan).clone();
+        plan.private_network = network;
+        plan.v2.id = former.id;
+        plan.v2_volumes = former.mounts.iter().map(|at| (at.source.clone(), at.destination.clone())).collect();
+        self.plan = Rc::new(plan);
+    }
+
     pub(crate) fn change_plan(&mut self, change: impl FnOnce(&mut Plan)) {
         let mut plan = (*self.plan).clone();
         change(&mut plan);

