@@ -249,6 +249,7 @@ pub(crate) mod tests {
             stop_signal: String::new(),
             init: false,
             auto_remove: false,
+            health_check: None,
             restart_policy: "no".into(),
             network_mode: "app".into(),
             mounts: Vec::new(),

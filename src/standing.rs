@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn a_prepared_run_rests() {
         assert_eq!(standing(up_to("polish")).phase(SWITCHOVER), Phase::Resting("ready".into()));
-        assert_eq!(standing(up_to("seed")).phase(SWITCHOVER), Phase::Resting("seeded".into()));
+        assert_eq!(standing(up_to("follow")).phase(SWITCHOVER), Phase::Resting("following".into()));
         assert_eq!(standing(vec![]).phase(SWITCHOVER), Phase::At("survey".into()));
         let mut events = up_to("prepare-v1");
         events.push(begun("create-v2"));

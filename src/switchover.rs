@@ -38,8 +38,8 @@ pub const SWITCHOVER: &[Line<Run, Fact>] = &[
     Line::step("prepare-v1", "Make V1 ready to be followed",                  act!(prepare_v1),   by!(put_v1_back)),
     Line::step("create-v2",  "Make V2's volume and container, cut off",       act!(create_v2),    by!(remove_v2)),
     Line::step("seed",       "Copy V1's data to V2",                          act!(seed),         by!(drop_seed)),
-    Line::Resting("seeded"),
     Line::step("follow",     "V2 follows V1",                                 act!(follow),       by!(stop_following)),
+    Line::Resting("following"),
     Line::step("catch-up",   "Wait until V2 has caught up",                   act!(catch_up),     Undo::Nothing),
     Line::step("polish",     "Make V2 fit to serve",                          act!(polish),       Undo::Nothing),
     Line::Resting("ready"),
@@ -137,8 +137,9 @@ async fn stop_following(x: &mut Run) -> Result<(), Trouble> {
     x.v2.ensure_not_following().await
 }
 
-/// V2's lag is below the limit and stays there.
+/// V2's lag is below the limit and stays there. A V2 that ended while the run rested is started again.
 async fn catch_up(x: &mut Run) -> Result<Fact, Trouble> {
+    x.v2.ensure_following().await?;
     let limit = Limit { name: "limits.catch-up", value: x.plan.limits.catch_up.0 };
     let behind = steadily_near(x, limit, gate::STEADY).await?;
     Ok(Fact::CaughtUp { behind })

@@ -196,17 +196,20 @@ async fn v1_withdraws_when_its_clients_have_gone_and_within_its_limit() {
     let network = "swt-quiet-clients";
     let s = scene("quiet", &["--network", network, "--network-alias", "db"]).await;
     s.way.ensure_stand_by().await.unwrap();
-    let asker = s.ask(&s.v1.networks[0].address.clone().unwrap(), 4);
-    while inspect_or_none(&s.c.name("asker")).is_none() {}
+    let asker = s.ask(&s.v1.networks[0].address.clone().unwrap(), 15);
+    let received = async || s.c.docker.packets_received(&s.v1.id, network).await.unwrap().unwrap();
+    let before = received().await;
+    let patience = Instant::now();
+    // Its container runs long before it asks.
+    while received().await < before + 200 {
+        assert!(patience.elapsed() < Duration::from_secs(60), "nobody asks V1");
+    }
     let began = Instant::now();
     timed("withdraw from busy clients", s.way.ensure_withdrawn(Side::V1)).await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    docker::quietly(&["kill", &s.c.name("asker")]);
     println!("{}", said(asker));
     assert_eq!(s.networks(Side::V1).await, ["private"]);
-}
-
-fn inspect_or_none(name: &str) -> Option<String> {
-    Some(docker::quietly(&["inspect", name, "-f", "{{.State.Running}}"])).filter(|text| text == "true")
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ impl Ending<'_> {
             Outcome::Switched | Outcome::Rested { .. } => 0,
             Outcome::TurnedBack { .. } if self.wanted_back => 0,
             Outcome::TurnedBack { because, .. } => match because.kind {
-                kind @ (Sort::NotReady | Sort::Refused) => kind.exit_code(),
+                kind @ (Sort::NotReady | Sort::Refused | Sort::Busy) => kind.exit_code(),
                 _ => Sort::Failed.exit_code(),
             },
             Outcome::Stopped { .. } => Sort::Person.exit_code(),
@@ -120,7 +120,9 @@ impl Ending<'_> {
                 format!("`switchover cutover --container {name}` tries again, `abort` turns back all the way")
             }
             Some(_) => {
-                format!("`switchover resume --container {name}` goes on from the copy, `abort` turns back all the way")
+                format!(
+                    "V2 follows meanwhile: `switchover resume --container {name}` goes on, `abort` turns back all the way"
+                )
             }
             None => "nothing of the run is left; it can be begun anew".to_owned(),
         }

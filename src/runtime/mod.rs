@@ -190,6 +190,20 @@ pub struct Container {
     pub labels: Labels,
     /// Environment variables whose values are no secret and that engines ask for (data directory, database user).
     pub settings: BTreeMap<String, String>,
+    /// How the engine asks whether it is healthy; `None`: it does not.
+    pub health_check: Option<HealthCheck>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    pub argv: Vec<String>,
+    pub interval: Duration,
+    /// Of one try.
+    pub timeout: Duration,
+    /// Failures in a row that make it unhealthy.
+    pub retries: u32,
+    /// From its start, failures do not count for so long.
+    pub start_period: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ fn container(mounts: Vec<Mount>) -> Container {
         stop_signal: String::new(),
         init: false,
         auto_remove: false,
+        health_check: None,
         restart_policy: "no".into(),
         network_mode: "default".into(),
         mounts,

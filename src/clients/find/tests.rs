@@ -19,6 +19,7 @@ fn v1(network_mode: &str, networks: &[&str]) -> Container {
         stop_signal: String::new(),
         init: false,
         auto_remove: false,
+        health_check: None,
         restart_policy: "no".into(),
         network_mode: network_mode.into(),
         mounts: vec![],

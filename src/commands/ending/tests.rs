@@ -133,10 +133,10 @@ fn turned_back_to_ready() {
 }
 
 #[test]
-fn turned_back_to_the_copy() {
-    let standing = standing(order(Which::Switchover), up_to("seed"));
+fn turned_back_to_the_follower() {
+    let standing = standing(order(Which::Switchover), up_to("follow"));
     let outcome =
-        turned_back(Some("seeded"), Trouble::not_ready("waited 6 h 0 min for V2 to catch up (limits.catch-up)"));
+        turned_back(Some("following"), Trouble::not_ready("waited 6 h 0 min for V2 to catch up (limits.catch-up)"));
     insta::assert_snapshot!(told(&outcome, false, &standing, &before()));
 }
 

@@ -24,6 +24,9 @@ pub(super) struct Before {
     pub(super) can_rewind: bool,
     pub(super) roles: Vec<String>,
     pub(super) slots: Vec<String>,
+    /// V1's enabled subscriptions, as its catalog numbers them.
+    #[serde(default)]
+    pub(super) subscriptions: Vec<u32>,
 }
 
 impl Before {

@@ -107,7 +107,7 @@ async fn refuse_ended(place: &Place, first: &Container) -> Result<(), Trouble> {
     Err(Trouble::failed(what)
         .because(Trouble::failed(log))
         .hint(format!("docker logs {}", now.name))
-        .hint("if its image or settings are at fault: `switchover abort`, mend them, run again"))
+        .hint("if its image or settings are at fault: mend them, and run again"))
 }
 
 /// The other side is asked only when streaming does not work: that is where the reason is.

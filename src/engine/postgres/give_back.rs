@@ -7,7 +7,7 @@ use super::access::{self, Fence};
 use super::session::{Session, Timeouts};
 use super::switch::{self, files};
 use super::window::copy_to;
-use super::{connect, door, hold};
+use super::{connect, door, hold, subscriptions};
 use crate::engine::Place;
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
@@ -64,6 +64,7 @@ async fn lift(session: &Session, place: &Place) -> Result<(), Trouble> {
                 .because(Trouble::failed(format!("pg_hba.conf begins with: {line}"))));
         }
     }
+    subscriptions::ensure_enabled(session, place).await?;
     session.run("SELECT pg_reload_conf()").await
 }
 

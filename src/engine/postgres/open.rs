@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::session::Session;
 use super::window::copy_to;
-use super::{access, auto_conf, connect, door, files, follow};
+use super::{access, auto_conf, connect, door, files, follow, subscriptions};
 use crate::engine::Place;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
@@ -34,6 +34,7 @@ pub(super) async fn make_ready(place: &Place) -> Result<(), Trouble> {
 
 pub(super) async fn ensure_open(session: &Session, place: &Place) -> Result<(), Trouble> {
     copy_to(session, RENAME, "").await?;
+    subscriptions::ensure_enabled(session, place).await?;
     let closed = access::closed(&place.plan);
     let mark = closed.lines().next().unwrap_or_default();
     let mut reloaded = false;

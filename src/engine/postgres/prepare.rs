@@ -4,7 +4,7 @@ use super::access::{self, Fence};
 use super::before::Before;
 use super::names::{self, literal};
 use super::session::{Session, Timeouts};
-use super::{auto_conf, connect, files, give_back, position, roles, switch};
+use super::{auto_conf, connect, files, give_back, one_run, position, roles, switch};
 use crate::config::quantity::Bytes;
 use crate::engine::Place;
 use crate::trouble::{Kind, Trouble};
@@ -17,6 +17,7 @@ const SLOT_LIMIT: &str = "max_slot_wal_keep_size";
 pub(super) async fn ensure_followable(place: &Place) -> Result<String, Trouble> {
     let before = Before::of(&place.plan)?;
     let session = connect::either(place, timeouts(place)).await?;
+    one_run::ensure_alone(&session, place).await?;
     roles::ensure(&session, place).await?;
     ensure_rules(&session, place).await?;
     ensure_slot_limit(&session, place, &before).await?;

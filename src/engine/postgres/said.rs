@@ -69,6 +69,7 @@ pub(super) struct Slot {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Subscription {
+    pub(super) oid: u32,
     pub(super) name: String,
     pub(super) database: String,
     pub(super) enabled: bool,
@@ -193,7 +194,7 @@ const MOVING: &str = "SELECT json_build_object(
       'name', slot_name, 'logical', slot_type = 'logical') ORDER BY slot_name), '[]')
     FROM pg_replication_slots WHERE NOT temporary),
   'subscriptions', (SELECT coalesce(json_agg(json_build_object(
-      'name', subname, 'database', datname, 'enabled', subenabled) ORDER BY datname, subname), '[]')
+      'oid', s.oid::bigint, 'name', subname, 'database', datname, 'enabled', subenabled) ORDER BY datname, subname), '[]')
     FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid),
   'prepared', (SELECT json_build_object('count', count(*), 'seconds',
       greatest(0, coalesce(extract(epoch FROM max(now() - prepared)), 0))::bigint) FROM pg_prepared_xacts),
@@ -277,6 +278,9 @@ impl Moving {
     }
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         self.setting(name).parse().ok()
+    }
+    pub(super) fn enabled_subscriptions(&self) -> Vec<u32> {
+        self.subscriptions.iter().filter(|subscription| subscription.enabled).map(|it| it.oid).collect()
     }
     /// Archiving is on and does something.
     pub(super) fn archives(&self) -> bool {

@@ -9,8 +9,8 @@ use super::hold::{self, Signaller};
 use super::session::{Session, Timeouts};
 use super::snapshot::{Kept, Views};
 use super::{
-    checks, clean, connect, follow, give_back, names, open, polish, prepare, probe, promote, said, seed, state,
-    way_back, window,
+    checks, clean, connect, follow, give_back, health, names, one_run, open, polish, prepare, probe, promote, said,
+    seed, state, way_back, window,
 };
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
 use crate::trouble::Trouble;
@@ -46,10 +46,14 @@ impl PgServer {
     }
 
     async fn session(&self) -> Result<Rc<Session>, Trouble> {
-        match self.alive() {
-            Some(session) => Ok(session),
-            None => Ok(self.keep(connect::admin(&self.place, "switchover", self.timeouts()).await?)),
+        if let Some(session) = self.alive() {
+            return Ok(session);
         }
+        let session = connect::admin(&self.place, "switchover", self.timeouts()).await?;
+        if self.place.side == Side::V1 {
+            one_run::ensure_alone(&session, &self.place).await?;
+        }
+        Ok(self.keep(session))
     }
 
     fn keep(&self, session: Session) -> Rc<Session> {
@@ -133,7 +137,10 @@ impl Server for PgServer {
         if self.alive().is_none() {
             self.keep(session);
         }
-        Ok(sentence)
+        Ok(match health::ensure_healthy(&self.place).await? {
+            Some(health) => format!("{sentence}; {health}"),
+            None => sentence,
+        })
     }
 
     async fn ensure_not_following(&self) -> Result<(), Trouble> {

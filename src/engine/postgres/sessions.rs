@@ -1,9 +1,13 @@
 //! Who is on V1 besides us: sessions it lists, and processes that are still authenticating, which it does not list.
 
+use std::time::Duration;
+
 use super::names::{admin, literal, replication};
 use super::session::Session;
 use crate::plan::Plan;
-use crate::trouble::Trouble;
+use crate::tell::Teller;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
 
 /// Background processes of the server itself. They cannot begin a transaction for a client. An autovacuum worker is
 /// not among them: it takes transaction ids, so it is ended like a session (a held listener starts no new one).
@@ -19,6 +23,24 @@ pub(super) fn foreign(plan: &Plan) -> String {
         literal(&admin(plan)),
         literal(&replication(plan)),
     )
+}
+
+/// Ends sessions and sees them gone. `which`: `FROM pg_stat_activity AS a WHERE …`.
+pub(super) async fn ensure_ended(session: &Session, which: &str, what: &str, tell: &Teller) -> Result<(), Trouble> {
+    let wait = Wait {
+        what,
+        limit: Limit { name: "limits.statement", value: Duration::from_secs(5) },
+        every: Duration::from_millis(2),
+        kind: Kind::Failed,
+    };
+    wait::until(wait, tell, async || {
+        session.text(&format!("SELECT count(pg_terminate_backend(a.pid)) {which}")).await?;
+        Ok(match session.text(&format!("SELECT count(*) {which}")).await?.as_deref() {
+            Some("0") => Look::Done(()),
+            other => Look::NotYet(format!("{} left", other.unwrap_or("unknown number"))),
+        })
+    })
+    .await
 }
 
 /// Processes of the server that its list of sessions does not have: forked, not yet authenticated. Their rules are

@@ -200,6 +200,7 @@ async fn before(ask: &SurveyRequest<'_>, found: &Found<'_>) -> Result<Before, Tr
         can_rewind: found.moving.setting("data_checksums") == "on" || found.moving.setting("wal_log_hints") == "on",
         roles: found.fixed.roles.clone(),
         slots: found.moving.slots.iter().map(|slot| slot.name.clone()).collect(),
+        subscriptions: found.moving.enabled_subscriptions(),
     })
 }
 

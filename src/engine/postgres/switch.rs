@@ -7,8 +7,10 @@
 use std::time::Duration;
 
 use super::access;
+use super::before::Before;
 use super::names::{admin, literal};
 use super::session::Session;
+use super::{sessions, subscriptions};
 use crate::plan::Plan;
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
@@ -50,10 +52,13 @@ pub(super) fn try_lock() -> String {
 
 /// What the switch does when it wakes. The prepared durable fence goes first: a rename of it that is still on its
 /// way then finds nothing.
-fn block(plan: &Plan, attempt: u32, cap: Duration) -> String {
+fn block(plan: &Plan, attempt: u32, cap: Duration) -> Result<String, Trouble> {
     let (run, number) = armed_key(plan, attempt);
     let mark = access::durable_mark(plan);
-    format!(
+    // The launcher sees only what is committed when the reload wakes it.
+    let enable =
+        subscriptions::enable(&Before::of(plan)?).map_or_else(String::new, |update| format!("{update}; COMMIT; "));
+    Ok(format!(
         "DO $switch$ BEGIN \
          PERFORM pg_sleep({seconds}); \
          PERFORM pg_advisory_unlock({run}, {number}); \
@@ -64,6 +69,7 @@ fn block(plan: &Plan, attempt: u32, cap: Duration) -> String {
          COPY (SELECT 1) TO PROGRAM {drop_durable}; \
          IF starts_with(pg_read_file('pg_hba.conf'), {mark}) THEN RETURN; END IF; \
          COPY (SELECT 1) TO PROGRAM {lift}; \
+         {enable}\
          PERFORM pg_reload_conf(); \
          COPY (SELECT 1) TO PROGRAM {go}; \
          END $switch$",
@@ -74,7 +80,7 @@ fn block(plan: &Plan, attempt: u32, cap: Duration) -> String {
         mark = literal(&mark),
         lift = literal(files::OPEN),
         go = literal(files::CONTINUE),
-    )
+    ))
 }
 
 /// What happens to files on V1 in the window: constants, run by the server in its data directory. Written beside,
@@ -98,8 +104,9 @@ pub(super) mod files {
          switchover.hba-durable switchover.hba-open && sync .";
     pub(in super::super) const CONTINUE: &str =
         "cat >/dev/null; read -r pid rest < postmaster.pid && kill -CONT \"$pid\"";
-    /// Beyond the line. The pid of the background writer comes through the pipe: it is stopped, as it would soon
-    /// write into V1's log, beyond the point where V2's history forks off, and V1 could not follow.
+    /// Beyond the line. The pids of the server's own writers come through the pipe: they are stopped, as they would
+    /// soon write into V1's log, beyond the point where V2's history forks off, and V1 could not follow; a checkpoint
+    /// would also remove the log that a rewind needs.
     pub(in super::super) const CONTINUE_BEYOND: &str = "xargs -r kill -STOP 2>/dev/null; \
          read -r pid rest < postmaster.pid && kill -CONT \"$pid\"";
 }
@@ -111,7 +118,7 @@ pub(super) async fn arm(session: Session, plan: &Plan, attempt: u32, cap: Durati
     let pid: i32 = session.value("SELECT pg_backend_pid()", &[]).await?;
     let (run, number) = armed_key(plan, attempt);
     session.run(&format!("SELECT pg_advisory_lock({run}, {number})")).await?;
-    let block = block(plan, attempt, cap);
+    let block = block(plan, attempt, cap)?;
     tokio::spawn(async move {
         // Its end is seen on V1, never here: the session is ended on purpose in every good run.
         let _ended = session.run(&block).await;
@@ -146,20 +153,7 @@ pub(super) async fn ensure_ended(session: &Session, plan: &Plan, tell: &Teller) 
         literal(APPLICATION),
         literal(&admin(plan)),
     );
-    let wait = Wait {
-        what: "earlier switches to be gone",
-        limit: Limit { name: "limits.statement", value: Duration::from_secs(5) },
-        every: Duration::from_millis(2),
-        kind: Kind::Failed,
-    };
-    wait::until(wait, tell, async || {
-        session.text(&format!("SELECT count(pg_terminate_backend(a.pid)) {switches}")).await?;
-        Ok(match session.text(&format!("SELECT count(*) {switches}")).await?.as_deref() {
-            Some("0") => Look::Done(()),
-            other => Look::NotYet(format!("{} left", other.unwrap_or("unknown number"))),
-        })
-    })
-    .await
+    sessions::ensure_ended(session, &switches, "earlier switches to be gone", tell).await
 }
 
 /// Waits for a switch that is acting; a session that holds the lock without doing anything (a switch that is done, a

@@ -36,8 +36,8 @@ pub(super) async fn ensure_still(place: &Place) -> Result<Session, Trouble> {
     until_readable(place).await
 }
 
-/// The background writer was stopped when the listener was let go, as it would have written into the log past the
-/// fork; it cannot quit before it is continued, and the server would wait for it.
+/// The server's own writers were stopped when the listener was let go, as they would have written into the log past
+/// the fork; they cannot quit before they are continued, and the server would wait for them.
 const QUIT: &str = r#"
 read -r pid rest < "$1/postmaster.pid" || exit 0
 kill -QUIT "$pid"

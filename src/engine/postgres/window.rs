@@ -8,12 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::access::{self, Fence};
+use super::before::Before;
 use super::door;
 use super::hold::Signaller;
 use super::names::literal;
 use super::session::{Session, Timeouts};
 use super::switch::files;
-use super::{connect, position, sessions, switch};
+use super::{connect, position, sessions, subscriptions, switch};
 use crate::engine::{Place, Position, SessionsEnded, Window};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Deadline, Limit, Look, Wait};
@@ -99,7 +100,8 @@ impl PgWindow {
             "SELECT coalesce(string_agg(x.pid || CASE WHEN NOT x.ended THEN ' left' WHEN x.idle THEN ' idle' ELSE ' busy' \
              END, ','), '') FROM (\
              SELECT f.pid, f.idle, CASE WHEN f.idle OR {all} THEN pg_terminate_backend(f.pid) ELSE false END AS ended \
-             FROM (SELECT a.pid, coalesce(a.state = 'idle', false) AS idle FROM pg_stat_activity AS a WHERE {}) AS f) AS x",
+             FROM (SELECT a.pid, a.backend_type LIKE 'logical replication%' OR coalesce(a.state = 'idle', false) AS idle \
+             FROM pg_stat_activity AS a WHERE {}) AS f) AS x",
             sessions::foreign(&self.place.plan),
         );
         let found = self.guarded_value(&sql).await?;
@@ -197,6 +199,9 @@ impl Window for PgWindow {
     }
 
     async fn end_sessions(&self, grace: Duration) -> Result<SessionsEnded, Trouble> {
+        if let Some(statement) = subscriptions::disable(&Before::of(&self.place.plan)?) {
+            self.guarded(&format!("{statement};")).await?;
+        }
         let mut ended = BTreeMap::new();
         let end_of_grace = Deadline::after(grace);
         let wait = Wait {
@@ -314,8 +319,9 @@ impl Window for PgWindow {
     }
 
     async fn let_listener_go(&self) -> Result<(), Trouble> {
-        let writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'";
-        self.session.run(&format!("COPY ({writer}) TO PROGRAM {}", literal(files::CONTINUE_BEYOND))).await?;
+        let writers = "SELECT pid FROM pg_stat_activity \
+                       WHERE backend_type IN ('background writer', 'checkpointer', 'autovacuum launcher')";
+        self.session.run(&format!("COPY ({writers}) TO PROGRAM {}", literal(files::CONTINUE_BEYOND))).await?;
         self.held.set(false);
         Ok(())
     }

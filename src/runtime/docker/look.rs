@@ -1,17 +1,18 @@
 //! What the engine says of containers and networks, in our words.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, EndpointSettings, HostConfig, MountPoint,
-    NetworkSettings, RestartPolicy,
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, EndpointSettings, HealthConfig, HostConfig,
+    MountPoint, NetworkSettings, RestartPolicy,
 };
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder};
 use futures_util::StreamExt;
 
 use super::ports::ports;
 use super::{Call, Container, Docker, said};
-use crate::runtime::{Attachment, LABEL_CONTAINER, LABEL_RUN, Mount, MountKind, State};
+use crate::runtime::{Attachment, HealthCheck, LABEL_CONTAINER, LABEL_RUN, Mount, MountKind, State};
 use crate::trouble::Trouble;
 
 /// The environment variables whose values are no secret and that engines ask for.
@@ -163,6 +164,7 @@ fn container(found: ContainerInspectResponse) -> Container {
         network_mode: host.network_mode.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         settings: settings(&config.env.unwrap_or_default()),
+        health_check: config.healthcheck.and_then(|check| health_check(check, config.shell)),
         id,
     }
 }
@@ -193,6 +195,29 @@ fn policy(policy: Option<&RestartPolicy>) -> String {
 fn settings(environment: &[String]) -> BTreeMap<String, String> {
     let split = environment.iter().filter_map(|entry| entry.split_once('='));
     split.filter(|(key, _)| SETTINGS.contains(key)).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// As the engine runs it, with its defaults (Docker's reference, HEALTHCHECK).
+fn health_check(check: HealthConfig, shell: Option<Vec<String>>) -> Option<HealthCheck> {
+    let test = check.test.unwrap_or_default();
+    let argv = match test.split_first() {
+        Some((how, argv)) if how == "CMD" => argv.to_vec(),
+        Some((how, argv)) if how == "CMD-SHELL" => {
+            let shell = shell.filter(|shell| !shell.is_empty());
+            let shell = shell.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
+            [&shell[..], argv].concat()
+        }
+        _ => return None,
+    };
+    let nanoseconds = |said: Option<i64>| said.and_then(|ns| u64::try_from(ns).ok()).filter(|ns| *ns > 0);
+    let time = |said, default| nanoseconds(said).map_or(Duration::from_secs(default), Duration::from_nanos);
+    Some(HealthCheck {
+        argv,
+        interval: time(check.interval, 30),
+        timeout: time(check.timeout, 30),
+        retries: check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|n| *n > 0).unwrap_or(3),
+        start_period: time(check.start_period, 0),
+    })
 }
 
 fn mounts(points: Vec<MountPoint>, host: &HostConfig) -> Vec<Mount> {

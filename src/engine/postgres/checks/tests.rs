@@ -103,6 +103,7 @@ fn container() -> Container {
         init: false,
         stop_signal: "SIGINT".into(),
         auto_remove: false,
+        health_check: None,
         restart_policy: "always".into(),
         network_mode: "bridge".into(),
         mounts: vec![mount("shop-db", DATA)],
@@ -245,9 +246,28 @@ fn what_no_fence_stops_is_refused_by_name() {
     let cron = with(|w| w.moving.workers = vec!["pg_cron launcher".into()]);
     let check = cron.checks().into_iter().find(|check| check.id == "background-workers").unwrap();
     assert!(check.verdict == Verdict::Refused && check.found.contains("pg_cron launcher"));
-    let subscription = |enabled| Subscription { name: "s".into(), database: "shop".into(), enabled };
-    assert_eq!(refusals(|w| w.moving.subscriptions = vec![subscription(true)]), ["subscriptions"]);
-    assert_eq!(refusals(|w| w.moving.subscriptions = vec![subscription(false)]), [""; 0]);
+}
+
+#[test]
+fn subscriptions_are_carried_but_only_those_of_the_plan() {
+    let subscription = |enabled| Subscription { oid: 16400, name: "s".into(), database: "shop".into(), enabled };
+    for enabled in [true, false] {
+        assert_eq!(refusals(|w| w.moving.subscriptions = vec![subscription(enabled)]), [""; 0]);
+    }
+    let mut plan = crate::plan::tests::any_plan();
+    let before = |subscriptions: &[u32]| {
+        serde_json::json!({ "slot_limit": "-1", "slot_limit_altered": null, "slot_limit_ours": null, "archives": false,
+            "wal_directory": null, "tablespaces": [], "owners": [[999, 999], [999, 999]], "can_rewind": true,
+            "roles": [], "slots": [], "subscriptions": subscriptions })
+    };
+    let now = with(|w| w.moving.subscriptions = vec![subscription(true)]);
+    let refused = |plan: &crate::plan::Plan| {
+        again(&now.moving, plan).into_iter().filter(|check| check.verdict == Verdict::Refused).map(|check| check.id)
+    };
+    plan.before = before(&[]);
+    assert_eq!(refused(&plan).collect::<Vec<_>>(), ["subscriptions"]);
+    plan.before = before(&[16400]);
+    assert_eq!(refused(&plan).count(), 0);
 }
 
 #[test]

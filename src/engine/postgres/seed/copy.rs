@@ -9,8 +9,9 @@ use secrecy::ExposeSecret;
 
 use crate::config::quantity::Bytes;
 use crate::engine::postgres::before::Before;
+use crate::engine::postgres::names::literal;
 use crate::engine::postgres::session::{Session, Timeouts};
-use crate::engine::postgres::{connect, names, position, standby};
+use crate::engine::postgres::{connect, names, position, sessions, standby};
 use crate::engine::{Place, Seeded, Side};
 use crate::runtime::{File, Helper, HelperSpec, State};
 use crate::tell::{Teller, Unit};
@@ -18,6 +19,9 @@ use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
 const PASSFILE: &str = "/switchover.pass";
+
+/// Its sessions on the leader.
+const APPLICATION: &str = "switchover seed";
 
 /// `$1` run, `$2` data directory, `$3` owner, `$4` log directory or nothing, `$5` connection, `$6` slot, `$7` KiB a
 /// second or nothing; the rest: directories of tablespaces. Says `seeded LSN` at its end.
@@ -77,6 +81,8 @@ pub(in super::super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Tro
     }
     let leader = Place { side: place.side.other(), ..place.clone() };
     let session = connect::admin(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
+    ensure_no_copy(place).await?;
+    ensure_no_sender(&session, place).await?;
     let helper = place.runtime.helper(&helper(place).await?).await?;
     let began = Instant::now();
     let mut progress = Progress { began, bytes: 0 };
@@ -118,7 +124,7 @@ async fn helper(place: &Place) -> Result<HelperSpec, Trouble> {
         ("host", &host),
         ("port", &port),
         ("user", &user),
-        ("application_name", "switchover seed"),
+        ("application_name", APPLICATION),
         ("connect_timeout", "10"),
         ("keepalives_idle", "10"),
         ("keepalives_interval", "5"),
@@ -138,7 +144,7 @@ async fn helper(place: &Place) -> Result<HelperSpec, Trouble> {
     let line = standby::pass_line(&user, password.expose_secret());
     let file = File { path: PASSFILE.into(), content: line.into_bytes(), mode: 0o600, uid, gid };
     Ok(HelperSpec {
-        name: format!("switchover-{}-seed", plan.tag()),
+        name: helper_name(place),
         image: plan.v2.image_id.clone(),
         entrypoint: argv,
         user: Some("0:0".into()),
@@ -214,16 +220,35 @@ fn failed(stderr: &str) -> Trouble {
     trouble.hint("`switchover resume` copies again from the beginning")
 }
 
+fn helper_name(place: &Place) -> String {
+    format!("switchover-{}-seed", place.plan.tag())
+}
+
+/// A copy that an earlier process began and that still runs goes with its helper.
+async fn ensure_no_copy(place: &Place) -> Result<(), Trouble> {
+    match place.runtime.container(&helper_name(place)).await? {
+        Some(left) => place.runtime.ensure_no_container(&left.id, &place.plan.run).await,
+        None => Ok(()),
+    }
+}
+
+/// The leader may not have noticed: it goes on sending to an address that is gone, for as long as TCP repeats (15 min).
+async fn ensure_no_sender(session: &Session, place: &Place) -> Result<(), Trouble> {
+    let of_a_copy = format!(
+        "FROM pg_stat_activity AS a WHERE a.usename = {} AND a.application_name = {}",
+        literal(&names::replication(&place.plan)),
+        literal(APPLICATION)
+    );
+    sessions::ensure_ended(session, &of_a_copy, "an earlier copy's sessions to end", &place.tell).await
+}
+
 /// The data directory is empty again, and no copy runs.
 pub(in super::super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
     let (plan, before) = (&place.plan, Before::of(&place.plan)?);
     if place.side == Side::V1 {
         return Err(Trouble::bug("V1's data is never wiped"));
     }
-    // A copy that still runs is removed with its helper: its sessions on V1 end with it.
-    if let Some(left) = place.runtime.container(&format!("switchover-{}-seed", plan.tag())).await? {
-        place.runtime.ensure_no_container(&left.id, &plan.run).await?;
-    }
+    ensure_no_copy(place).await?;
     for (volume, _) in &plan.v2_volumes {
         if !place.runtime.volume_exists(volume).await? {
             return Ok(());
