@@ -91,6 +91,10 @@ pub enum WayPlan {
 }
 
 impl Plan {
+    /// V2's container and volumes are of this run. In a switchback V2 was there before, and so was its data.
+    pub fn made_v2(&self) -> bool {
+        self.v2.id.is_empty()
+    }
     /// Short and unique to the run: part of the names of roles and slots.
     pub fn tag(&self) -> &str {
         names::tag(&self.run)

@@ -43,6 +43,8 @@ pub struct Run {
     pub fence_began: Option<Instant>,
     /// This process has given V1 back and nothing was shut since: turning back asks for it row by row.
     pub given_back: bool,
+    /// The run is turning back all the way: nothing of V2 is kept.
+    pub to_nothing: bool,
 }
 
 impl Context<Fact> for Run {
@@ -57,6 +59,9 @@ impl Context<Fact> for Run {
     fn attempt(&mut self, n: u32) {
         self.attempt = n;
         self.deadline = Some(Deadline::after(self.plan.limits.cutover.0 * 9 / 10));
+    }
+    fn retreats(&mut self, to: Option<&str>) {
+        self.to_nothing = to.is_none();
     }
     fn deadline(&self) -> Option<Deadline> {
         self.deadline
@@ -75,6 +80,17 @@ pub(crate) fn private(x: &Run) -> Attachment {
 
 pub(crate) fn window(x: &Run) -> Result<&dyn Window, Trouble> {
     x.window.as_deref().ok_or_else(|| Trouble::bug("a step of the window runs outside it"))
+}
+
+/// Beyond the line V1 may be gone, by somebody else's hand: then there is nothing of it to see to.
+pub(crate) async fn unless_v1_is_gone(x: &Run, seen_to: Result<(), Trouble>) -> Result<(), Trouble> {
+    match seen_to {
+        Err(_) if x.runtime.container(&x.plan.v1.id).await?.is_none() => {
+            x.tell.warning("V1's container is gone; its part of the run is left out");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 pub(crate) fn drained(x: &Run) -> Result<Position, Trouble> {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use crate::facts::Fact;
 use crate::plan::{Plan, SidePlan, WayPlan};
-use crate::runtime::{Attachment, Container};
+use crate::runtime::{Attachment, Container, Mount};
 use crate::saga::{Line, Undo};
 use crate::switchover::{Run, SWITCHOVER};
 use crate::trouble::Trouble;
@@ -38,8 +38,9 @@ async fn leave_again(x: &mut Run) -> Result<(), Trouble> {
     x.v1.ensure_clean(true).await
 }
 
-/// The plan of a run that undoes another one. `serving` and `following` are the containers of the two sides now.
-pub fn plan(undone: &Plan, serving: &Container, following: &Container) -> Plan {
+/// The plan of a run that undoes another one. `serving` and `following` are the containers of the two sides now,
+/// `before` is the engine's record of that run, exchanged.
+pub fn plan(undone: &Plan, serving: &Container, following: &Container, before: serde_json::Value) -> Plan {
     let side = |was: &SidePlan, now: &Container, final_name: &str| SidePlan {
         container: now.name.clone(),
         id: now.id.clone(),
@@ -51,8 +52,22 @@ pub fn plan(undone: &Plan, serving: &Container, following: &Container) -> Plan {
         v2: side(&undone.v1, following, &serving.name),
         ways: undone.ways.iter().map(|way| as_it_is_now(way, serving)).collect(),
         v1_networks: undone.v1_networks.iter().map(|on| place_now(on, serving)).collect(),
+        v1_data_mounts: data_mounts(undone, serving).map(|mount| mount.destination.clone()).collect(),
+        // Not made by this run, and so never emptied or removed by it (`Plan::made_v2`).
+        v2_volumes: data_mounts(undone, following)
+            .map(|mount| (mount.source.clone(), mount.destination.clone()))
+            .collect(),
+        before,
         ..undone.clone()
     }
+}
+
+/// Where a side has its data, if it is in mounts.
+fn data_mounts<'a>(undone: &'a Plan, side: &'a Container) -> impl Iterator<Item = &'a Mount> {
+    let holds_data = |at: &str| {
+        undone.v1_data_mounts.iter().any(|there| there == at) || undone.v2_volumes.iter().any(|(_, there)| there == at)
+    };
+    side.mounts.iter().filter(move |mount| holds_data(&mount.destination))
 }
 
 /// The same way, with the aliases and ports of the side that serves now: it also bears its name as an alias.
@@ -80,6 +95,7 @@ fn spare_name(undone: &Plan) -> String {
 mod tests {
     use super::*;
     use crate::plan::tests::{any_plan, container};
+    use crate::runtime::MountKind;
 
     #[test]
     fn it_goes_on_at_ready() {
@@ -93,7 +109,7 @@ mod tests {
         let undone = any_plan();
         let serving = Container { id: "bb22".into(), name: "shop-db".into(), ..container() };
         let following = Container { id: "aa11".into(), name: "shop-db-v1".into(), ..container() };
-        let back = plan(&undone, &serving, &following);
+        let back = plan(&undone, &serving, &following, serde_json::Value::Null);
         assert_eq!(back.run, undone.run);
         assert_eq!((back.v1.id.as_str(), back.v1.final_name.as_str()), ("bb22", "shop-db-v2"));
         assert_eq!((back.v2.id.as_str(), back.v2.final_name.as_str()), ("aa11", "shop-db"));
@@ -101,8 +117,29 @@ mod tests {
         // And back once more.
         let serving = Container { id: "aa11".into(), name: "shop-db".into(), ..container() };
         let following = Container { id: "bb22".into(), name: "shop-db-v2".into(), ..container() };
-        let again = plan(&back, &serving, &following);
+        let again = plan(&back, &serving, &following, serde_json::Value::Null);
         assert_eq!((again.v1.id.as_str(), again.v1.final_name.as_str()), ("aa11", "shop-db-v1"));
         assert_eq!((again.v2.id.as_str(), again.v2.final_name.as_str()), ("bb22", "shop-db"));
+    }
+
+    #[test]
+    fn each_side_keeps_its_own_data() {
+        let on = |source: &str| Mount {
+            kind: MountKind::Volume,
+            source: source.into(),
+            destination: "/data".into(),
+            read_only: false,
+        };
+        let undone = Plan { v2_volumes: vec![("new".into(), "/data".into())], ..any_plan() };
+        let certificates = Mount { destination: "/tls".into(), ..on("tls") };
+        let serving = Container { id: "bb22".into(), mounts: vec![on("new"), certificates], ..container() };
+        let following = Container { id: "aa11".into(), mounts: vec![on("old")], ..container() };
+        let back = plan(&undone, &serving, &following, serde_json::Value::Null);
+        assert_eq!(back.v2_volumes, [("old".to_owned(), "/data".to_owned())], "never those of the side that serves");
+        assert_eq!(back.v1_data_mounts, ["/data"]);
+        assert!(!back.made_v2() && undone.made_v2());
+        // Data in a container's own layer is in no mount.
+        let bare = Container { mounts: Vec::new(), ..following };
+        assert!(plan(&undone, &serving, &bare, serde_json::Value::Null).v2_volumes.is_empty());
     }
 }

@@ -14,7 +14,9 @@ use crate::engine::Side;
 use crate::facts::Fact;
 use crate::gate;
 pub use crate::run::Run;
-use crate::run::{drained, ensure_probes, private, refuse_what_changed, steadily_near, wait_for_the_go, window};
+use crate::run::{
+    drained, ensure_probes, private, refuse_what_changed, steadily_near, unless_v1_is_gone, wait_for_the_go, window,
+};
 use crate::runtime::Recipe;
 use crate::saga::{Line, Undo};
 use crate::trouble::{Kind, Trouble};
@@ -251,9 +253,12 @@ async fn give_v1_back(x: &mut Run) -> Result<(), Trouble> {
     x.guard.ensure_dismissed().await
 }
 
-/// V1 first, as V2 is closed either way; then V2 follows again.
+/// V1 first, as V2 is closed either way; then V2 follows again. On the way to nothing it only stops: it goes anyway.
 async fn demote_v2(x: &mut Run) -> Result<(), Trouble> {
     give_v1_back(x).await?;
+    if x.to_nothing && x.plan.made_v2() {
+        return x.v2.ensure_not_following().await;
+    }
     x.v2.ensure_demoted().await
 }
 
@@ -263,22 +268,27 @@ async fn demote_v2(x: &mut Run) -> Result<(), Trouble> {
 async fn open(x: &mut Run) -> Result<Fact, Trouble> {
     x.v2.ensure_promoted().await?;
     x.v2.ensure_open().await?;
-    match &x.window {
-        Some(window) => {
-            window.let_listener_go().await?;
-            // While its session lives: a published port takes V1 off the private network.
-            window.end_switch().await?;
-        }
-        None => x.v1.ensure_listener_let_go().await?,
+    if let Err(trouble) = let_v1_refuse(x).await {
+        // V1 may have died meanwhile. V2 serves, and nothing of V1 may stand in its way.
+        x.tell.warning(format!("V1 does not send its clients away by itself: {}", trouble.one_line()));
+        unless_v1_is_gone(x, x.v1.ensure_listener_let_go().await).await?;
     }
     Ok(Fact::sentence("V2 accepts clients"))
+}
+
+/// Whoever waits at V1 is told no at once.
+async fn let_v1_refuse(x: &Run) -> Result<(), Trouble> {
+    let Some(window) = &x.window else { return x.v1.ensure_listener_let_go().await };
+    window.let_listener_go().await?;
+    // While its session lives: a published port takes V1 off the private network.
+    window.end_switch().await
 }
 
 /// Every way points at V2, and V2 bears V1's name. V1, shut, may stand beside it until clients have found V2.
 async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
     try_join_all(x.ways.iter().map(|way| way.ensure_pointing_at(Side::V2))).await?;
     let (v1, v2) = (&x.plan.v1, &x.plan.v2);
-    x.runtime.ensure_named(&v1.id, &v1.final_name).await?;
+    unless_v1_is_gone(x, x.runtime.ensure_named(&v1.id, &v1.final_name).await).await?;
     x.runtime.ensure_named(v2.handle(), &v2.final_name).await?;
     Ok(Fact::sentence(format!("clients reach V2, which is now called {}", v2.final_name)))
 }
@@ -297,12 +307,18 @@ async fn release(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::Released { cutover_ms })
 }
 
-/// V1's and V2's data as of the switch are compared, while clients work on V2.
+/// V1's and V2's data as of the switch are compared, while clients work on V2. Where that cannot be, it is said: clients
+/// are served, and the run shall reach its end.
 async fn verify(x: &mut Run) -> Result<Fact, Trouble> {
     if !x.plan.verify {
         return Ok(Fact::sentence("not compared, as configured"));
     }
-    crate::verify::compare(x.v1.snapshot().await?, x.v2.snapshot().await?, &x.tell).await
+    let compared = async { crate::verify::compare(x.v1.snapshot().await?, x.v2.snapshot().await?, &x.tell).await };
+    Ok(compared.await.unwrap_or_else(|trouble| {
+        let not = format!("not compared: {}", trouble.one_line());
+        x.tell.warning(format!("V1 and V2 were {not}"));
+        Fact::sentence(not)
+    }))
 }
 
 /// V1 follows V2, or is stopped and kept; what was made for the run alone is gone.
@@ -311,7 +327,7 @@ async fn settle(x: &mut Run) -> Result<Fact, Trouble> {
     for probe in std::mem::take(&mut x.probes) {
         probe.end().await?;
     }
-    x.runtime.ensure_restart_policy(&x.plan.v1.id, "no").await?;
+    unless_v1_is_gone(x, x.runtime.ensure_restart_policy(&x.plan.v1.id, "no").await).await?;
     // Of a V1 that serves again after a switchback it was taken away.
     x.runtime.ensure_restart_policy(x.plan.v2.handle(), &x.plan.v1_restart_policy).await?;
     let way_back = x.v1.ensure_way_back().await?;

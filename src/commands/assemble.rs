@@ -53,10 +53,11 @@ pub(super) fn assemble(plan: Plan, files: &RunFiles, parts: Parts) -> Result<Run
         deadline: None,
         fence_began: None,
         given_back: false,
+        to_nothing: false,
     })
 }
 
-fn engine(plan: &Plan) -> Result<&'static dyn Engine, Trouble> {
+pub(super) fn engine(plan: &Plan) -> Result<&'static dyn Engine, Trouble> {
     ENGINES.iter().copied().find(|engine| engine.name() == plan.engine).ok_or_else(|| {
         Trouble::person(format!("this version knows no {}; nothing was touched", plan.engine))
             .hint("use the version of switchover that began this run")

@@ -13,24 +13,24 @@ use crate::retire::RETIRE;
 use crate::runtime::Runtime;
 use crate::saga::{Interrupt, Journal, Line, Outcome, Wish, drive};
 use crate::standing::{Phase, Standing};
-use crate::state::{Kind, Order, RunFiles, write_whole};
+use crate::state::{self, Order, RunFiles, write_whole};
 use crate::switchover::{Run, SWITCHOVER};
 use crate::tell::{Teller, out};
-use crate::trouble::Trouble;
+use crate::trouble::{Kind, Trouble};
 use crate::wait::Deadline;
 
 /// The table a run walks.
-pub(super) fn story(kind: Kind) -> &'static [Line<Run, Fact>] {
+pub(super) fn story(kind: state::Kind) -> &'static [Line<Run, Fact>] {
     match kind {
-        Kind::Switchover | Kind::Retire => SWITCHOVER,
-        Kind::Switchback => crate::switchback::story(),
+        state::Kind::Switchover | state::Kind::Retire => SWITCHOVER,
+        state::Kind::Switchback => crate::switchback::story(),
     }
 }
 
 /// Where a run of any kind stands.
 pub(super) fn phase(standing: &Standing) -> Phase {
     match standing.order.kind {
-        Kind::Retire => standing.phase(RETIRE),
+        state::Kind::Retire => standing.phase(RETIRE),
         kind => standing.phase(story(kind)),
     }
 }
@@ -41,6 +41,17 @@ pub(super) async fn end_helpers(run: &mut Run) {
     if let Err(trouble) = run.runtime.ensure_no_helpers(&run.plan.run).await {
         run.tell.warning(trouble.one_line());
     }
+}
+
+/// What keeps a run from being gone on with. In the window, or beyond the line, nothing of that is harmless.
+fn half_way(standing: &Standing, mut trouble: Trouble) -> Trouble {
+    if (standing.in_window() || standing.passed) && trouble.kind != Kind::Busy {
+        trouble.kind = Kind::Person;
+        return trouble.hint(
+            "the run stands half-way: `switchover status` says who serves; `switchover resume` when this is mended",
+        );
+    }
+    trouble
 }
 
 /// A run about to be performed. Whoever makes one holds the lock of its database.
@@ -68,6 +79,11 @@ impl Performance {
 
     /// A run that is open, with what was said anew.
     pub(super) async fn go_on(typed: &Invocation, files: RunFiles) -> Result<Self, Trouble> {
+        let standing = Standing::of(&files.read()?)?;
+        Self::reopened(typed, files).await.map_err(|trouble| half_way(&standing, trouble))
+    }
+
+    async fn reopened(typed: &Invocation, files: RunFiles) -> Result<Self, Trouble> {
         let journal = Journal::<Fact>::open(&files.journal())?;
         let mut order = crate::state::order_of(journal.plan())?;
         order.plan = typed.over(order.plan)?;
@@ -78,11 +94,15 @@ impl Performance {
     /// Drives it as far as wished, tells the ending, and says the exit code.
     pub(super) async fn perform(mut self, typed: &Invocation, wish: Wish) -> Result<u8, Trouble> {
         let interrupt = Interrupt::on_signals()?;
-        let access = typed.access()?;
+        let standing = Standing::of(self.journal.records())?;
+        let access = typed.access().map_err(|trouble| half_way(&standing, trouble))?;
         let mut guard = assemble::guard(typed, &self.order.plan, &self.files, &access);
-        if Standing::of(self.journal.records())?.in_window() {
+        if standing.in_window() {
             // The run it goes on with may be dead in the middle of the window: so may this one be.
-            guard.ensure_armed(Deadline::after(self.order.plan.limits.cutover.0)).await?;
+            // V1 may be shut: it is given back with or without a guard.
+            if let Err(trouble) = guard.ensure_armed(Deadline::after(self.order.plan.limits.cutover.0)).await {
+                self.tell.warning(format!("without a guard: {}", trouble.one_line()));
+            }
         }
         let parts =
             Parts { runtime: Rc::clone(&self.runtime), access, guard: Box::new(guard), tell: self.tell.clone() };
@@ -104,7 +124,7 @@ impl Performance {
 
     /// A switchback that failed leaves both sides as they were before it; cron may want nothing left at all.
     fn goes_all_the_way_back(&self, outcome: &Outcome) -> bool {
-        let asked = self.order.kind == Kind::Switchback || self.order.plan.on_failure == OnFailure::Abort;
+        let asked = self.order.kind == state::Kind::Switchback || self.order.plan.on_failure == OnFailure::Abort;
         asked && matches!(outcome, Outcome::TurnedBack { to: Some(_), .. })
     }
 

@@ -1,5 +1,6 @@
 //! `switchback`: across once more, to the side that served before.
 
+use super::assemble::engine;
 use super::find::{self, Found};
 use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
@@ -27,7 +28,9 @@ pub(super) async fn switchback(typed: &Invocation) -> Result<u8, Trouble> {
     ensure_way_back(&undone.standing)?;
     let runtime = typed.runtime().await?;
     let (serving, following) = sides(&*runtime, &undone.standing).await?;
-    let plan = typed.over(plan(&undone.standing.order.plan, &serving, &following))?;
+    let last = &undone.standing.order.plan;
+    let before = engine(last)?.exchanged(&last.before)?;
+    let plan = typed.over(plan(last, &serving, &following, before))?;
     refuse_outside_window(&plan)?;
     typed.confirm(&format!("Move the clients of {name} back to {} now?", following.name))?;
     let order = Order {

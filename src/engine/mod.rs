@@ -38,6 +38,10 @@ pub trait Engine: Sync {
 
     /// A handle to one side's server. Connects when it must, not before.
     fn server(&self, place: Place) -> Box<dyn Server>;
+
+    /// The record of a run (`Survey::before`) for the run that undoes it: what it says of the two sides exchanged, and
+    /// nothing of V1 to be put back, as that run changes nothing that its predecessor did not.
+    fn exchanged(&self, before: &serde_json::Value) -> Result<serde_json::Value, Trouble>;
 }
 
 pub struct SurveyRequest<'a> {

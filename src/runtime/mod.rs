@@ -197,7 +197,8 @@ pub struct Container {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthCheck {
     pub argv: Vec<String>,
-    pub interval: Duration,
+    /// Between two tries.
+    pub every: Duration,
     /// Of one try.
     pub timeout: Duration,
     /// Failures in a row that make it unhealthy.

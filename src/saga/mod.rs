@@ -90,6 +90,10 @@ pub trait Context<F> {
     /// The window is begun for the `n`th time, counted from 1 over the whole journal. Called before the first act of
     /// the window, and for the attempts the journal tells: a fence bears the number of its attempt.
     fn attempt(&mut self, n: u32);
+    /// A way back begins, to this resting point or to nothing; called for what the journal tells, too.
+    fn retreats(&mut self, to: Option<&str>) {
+        let _ = to;
+    }
     /// When the window must be over, asked before each of its acts: then the act is dropped and the run turns back.
     fn deadline(&self) -> Option<Deadline> {
         None

@@ -63,6 +63,7 @@ impl Past {
                 x.undone(step);
             }
             Event::Retreating { to, because, then } => {
+                x.retreats(to.as_deref());
                 let to = to.as_ref().map(|name| find_resting(story, name)).transpose()?;
                 self.retreating = Some(Retreat { to, because: because.clone(), then: *then });
             }

@@ -220,9 +220,10 @@ pub(crate) fn lines_with(text: &str, word: &str) -> Vec<usize> {
 
 fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
-        let before = line[..at].chars().next_back().is_some_and(is_word);
-        let after = line[at + word.len()..].chars().next().is_some_and(is_word);
-        !before && !after
+        let (before, after) = (line[..at].chars().next_back(), line[at + word.len()..].chars().next());
+        // A field of that name is read.
+        let field = before == Some('.') && after != Some('(');
+        !field && !before.is_some_and(is_word) && !after.is_some_and(is_word)
     })
 }
 

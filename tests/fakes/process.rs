@@ -114,6 +114,7 @@ fn run(world: &Rc<World>) -> Run {
         deadline: None,
         fence_began: None,
         given_back: false,
+        to_nothing: false,
     }
 }
 

@@ -53,7 +53,7 @@ fn order(kind: Which) -> Order {
             name: name.into(),
             ..crate::plan::tests::container()
         };
-        plan = switchback::plan(&plan, &container("bb22", "shop-db"), &container("aa11", "shop-db-v1"));
+        plan = switchback::plan(&plan, &container("bb22", "shop-db"), &container("aa11", "shop-db-v1"), json!(null));
     }
     Order { id: "01".into(), kind, until: Until::End, after: None, remove_data: false, plan }
 }

@@ -20,6 +20,12 @@ pub(super) fn without_our_rules(text: &str, plan: &Plan) -> String {
     }
 }
 
+/// Whether a run has left anything in the text: its lines, or a fence.
+pub(super) fn is_marked(text: &str, plan: &Plan) -> bool {
+    let mark = format!("# switchover {}: ", plan.tag());
+    text.lines().any(|line| line.starts_with(&mark))
+}
+
 /// Only the follower still gets in by lines of ours: what stays on the leader while the other side follows.
 pub(super) fn with_followers_rules(original: &str, plan: &Plan) -> String {
     let (begin, end) = marks(plan);
@@ -121,6 +127,7 @@ mod tests {
             let with = with_our_rules(original, &plan);
             assert!(with.contains("switchover_"));
             assert_eq!(without_our_rules(&with, &plan), original);
+            assert!(is_marked(&with, &plan) && !is_marked(original, &plan));
             assert_eq!(with_our_rules(&with, &plan), with, "twice is once");
         }
     }

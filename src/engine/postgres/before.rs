@@ -31,7 +31,52 @@ pub(super) struct Before {
 
 impl Before {
     pub(super) fn of(plan: &Plan) -> Result<Before, Trouble> {
-        serde_json::from_value(plan.before.clone())
-            .map_err(|error| Trouble::person("the plan does not say what V1 was like before").because(error))
+        read(&plan.before)
+    }
+}
+
+fn read(before: &serde_json::Value) -> Result<Before, Trouble> {
+    serde_json::from_value(before.clone())
+        .map_err(|error| Trouble::person("the plan does not say what V1 was like before").because(error))
+}
+
+/// For the run that undoes this one. The side that serves then has `wal_log_hints` and a limit of its own for what it
+/// keeps, both of this run: they stay.
+pub(super) fn exchanged(before: &serde_json::Value) -> Result<serde_json::Value, Trouble> {
+    let before = read(before)?;
+    let [v1, v2] = before.owners;
+    let exchanged = Before { owners: [v2, v1], slot_limit_ours: None, ..before };
+    serde_json::to_value(exchanged).map_err(|error| Trouble::bug("a record does not become text").because(error))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Of a V1 as most people have it.
+    pub(in super::super) fn any() -> serde_json::Value {
+        let before = Before {
+            slot_limit: "-1".into(),
+            slot_limit_altered: None,
+            slot_limit_ours: None,
+            archives: false,
+            wal_directory: None,
+            tablespaces: Vec::new(),
+            owners: [(999, 999), (70, 70)],
+            can_rewind: true,
+            roles: Vec::new(),
+            slots: Vec::new(),
+            subscriptions: Vec::new(),
+        };
+        serde_json::to_value(before).unwrap()
+    }
+
+    #[test]
+    fn a_run_that_undoes_another_one_changes_nothing_more_and_knows_whose_files_are_whose() {
+        let mut there = any();
+        there["slot_limit_ours"] = 1024.into();
+        let back = exchanged(&there).unwrap();
+        assert_eq!(back["owners"], serde_json::json!([[70, 70], [999, 999]]));
+        assert_eq!(back["slot_limit_ours"], serde_json::Value::Null);
     }
 }

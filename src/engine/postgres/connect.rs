@@ -23,22 +23,31 @@ pub(super) async fn container(place: &Place) -> Result<String, Trouble> {
 
 /// What the engine says of this side's container now.
 pub(super) async fn found(place: &Place) -> Result<Container, Trouble> {
+    look(place).await?.ok_or_else(|| gone(place))
+}
+
+async fn look(place: &Place) -> Result<Option<Container>, Trouble> {
     let plan = &place.plan;
     let known = match place.side {
         Side::V1 => &plan.v1.id,
         Side::V2 => &plan.v2.id,
     };
     if !known.is_empty() {
-        return place.runtime.container(known).await?.ok_or_else(|| gone(place));
+        return place.runtime.container(known).await;
     }
     for name in [&plan.v2.container, &plan.v2.final_name] {
         if let Some(found) = place.runtime.container(name).await?
             && found.labels.get(LABEL_RUN) == Some(&plan.run)
         {
-            return Ok(found);
+            return Ok(Some(found));
         }
     }
-    Err(gone(place))
+    Ok(None)
+}
+
+/// Its container was removed, by somebody else than the run.
+pub(super) async fn is_gone(place: &Place) -> Result<bool, Trouble> {
+    Ok(look(place).await?.is_none())
 }
 
 fn gone(place: &Place) -> Trouble {
@@ -47,6 +56,7 @@ fn gone(place: &Place) -> Trouble {
         Side::V2 => &place.plan.v2.container,
     };
     Trouble::failed(format!("{}'s container {name} is gone", place.side))
+        .hint("`switchover abort` tidies up what the run has left; then run again")
 }
 
 pub(super) fn port(place: &Place) -> u16 {

@@ -1,28 +1,33 @@
 //! Giving V1 back to its clients: from any state the window can have left it in, by the tool, a resumed run or the
 //! guard. The dead-man's switch does the same from inside (`switch.rs`).
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::access::{self, Fence};
 use super::session::{Session, Timeouts};
 use super::switch::{self, files};
 use super::window::copy_to;
-use super::{connect, door, hold, subscriptions};
+use super::{connect, door, hold, sessions, subscriptions};
 use crate::engine::Place;
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
 /// V1 serves: no switch left, its listener runs, our fence is lifted and a write succeeded.
-pub(super) async fn ensure_given_back(place: &Place) -> Result<(), Trouble> {
+/// `kept`: a session that is open already, for a V1 whose clients leave no room for another one.
+pub(super) async fn ensure_given_back(place: &Place, kept: Option<Rc<Session>>) -> Result<(), Trouble> {
     let container = connect::container(place).await?;
     hold::let_go(place, &container, &place.plan.v1.data).await?;
-    let session = connected(place, &container).await?;
+    let session = match kept {
+        Some(session) if session.is_alive() => session,
+        _ => Rc::new(connected(place, &container).await?),
+    };
     // Lifted before the switch is ended: whoever dies in between, V1 is given back.
     switch::ensure_locked(&session, &place.tell).await?;
     lift(&session, place).await?;
     switch::ensure_ended(&session, &place.plan, &place.tell).await?;
-    prove_open(place).await?;
+    prove_open(&session, place).await?;
     let run = super::names::literal(&place.plan.run);
     session.run(&format!("SELECT pg_logical_emit_message(true, 'switchover', {run})")).await?;
     copy_to(&session, files::DROP_ALL, "").await?;
@@ -68,7 +73,13 @@ async fn lift(session: &Session, place: &Place) -> Result<(), Trouble> {
     session.run("SELECT pg_reload_conf()").await
 }
 
-async fn prove_open(place: &Place) -> Result<(), Trouble> {
+/// By a knock; or, where clients have taken every connection again, by one of theirs that is newer than the rules.
+async fn prove_open(session: &Session, place: &Place) -> Result<(), Trouble> {
+    let newer = format!(
+        "SELECT count(*) > 0 FROM pg_stat_activity AS a \
+         WHERE a.backend_type = 'client backend' AND a.backend_start > pg_conf_load_time() AND {}",
+        sessions::foreign(&place.plan)
+    );
     let wait = Wait {
         what: "V1 to let its clients in",
         limit: Limit { name: "limits.statement", value: place.plan.limits.statement.0 },
@@ -76,9 +87,13 @@ async fn prove_open(place: &Place) -> Result<(), Trouble> {
         kind: Kind::Failed,
     };
     wait::until(wait, &place.tell, async || {
-        Ok(match door::knock(place).await? {
-            door::Answer::Open => Look::Done(()),
-            door::Answer::Refused => Look::NotYet("its rules in force still refuse them".into()),
+        Ok(match door::knock(place).await {
+            Ok(door::Answer::Open) => Look::Done(()),
+            Ok(door::Answer::Refused) => Look::NotYet("its rules in force still refuse them".into()),
+            Err(trouble) => match session.text(&newer).await?.as_deref() {
+                Some("t") => Look::Done(()),
+                _ => Look::NotYet(trouble.one_line()),
+            },
         })
     })
     .await

@@ -70,7 +70,7 @@ fn judged(output: &Output) -> Look<&'static str> {
 
 /// As long as the engine itself would try before it calls the container unhealthy.
 fn patience(check: &HealthCheck) -> Duration {
-    check.start_period + check.interval * check.retries.max(1)
+    check.start_period + check.every * check.retries.max(1)
 }
 
 async fn refuse_ended(place: &Place, why: String) -> Result<Look<&'static str>, Trouble> {

@@ -15,7 +15,8 @@ use crate::wait::{self, Limit};
 
 /// `$1`: the server's main process as the host numbers it. It is recognised by its birth (field 22 of `stat`), so
 /// that a number used again is never signalled. Only a PostgreSQL that is process 1 of its container is accepted.
-/// The timer survives the end of standard input: `wait` keeps the helper alive for it.
+/// The timer survives the end of standard input: `wait` keeps the helper alive for it. `still` stops those of the
+/// server's own processes that write into its log by themselves; a user of such a name has more words in its title.
 const SIGNALLER: &str = r#"
 pid=$1
 birth() { read -r line < "/proc/$pid/stat" || return 1; set -- ${line##*) }; echo "${20}"; }
@@ -25,12 +26,22 @@ while read -r key value; do
   case $key in Name:) name=$value ;; NSpid:) nspid=$value ;; esac
 done < "/proc/$pid/status"
 case "$name:${nspid##*[[:space:]]}" in postgres:1|postmaster:1) echo ready ;; *) echo "not process 1"; exit 0 ;; esac
+children() { cat "/proc/$pid/task/$pid/children"; }
+writers() {
+  for child in $(children); do
+    title= ; read -r title < "/proc/$child/cmdline"
+    while [ "$title" != "${title% }" ]; do title=${title% }; done
+    case ${title##*: } in checkpointer|'background writer'|'autovacuum launcher') echo "$child" ;; esac
+  done 2>/dev/null
+}
 while read -r order cap; do
   if [ "$(birth 2>/dev/null)" != "$born" ]; then echo gone; continue; fi
   case $order in
     stop)
-      ( sleep "$cap"; [ "$(birth 2>/dev/null)" = "$born" ] && kill -CONT "$pid" ) </dev/null >/dev/null 2>&1 &
+      ( sleep "$cap"; [ "$(birth 2>/dev/null)" = "$born" ] && kill -CONT $(children) "$pid" ) </dev/null >/dev/null 2>&1 &
       if kill -STOP "$pid" 2>/dev/null; then echo stopped; else echo refused; fi ;;
+    still)
+      if kill -STOP $(writers) 2>/dev/null; then echo still; else echo refused; fi ;;
   esac
 done
 wait
@@ -63,7 +74,8 @@ pub(super) async fn signaller(place: &Place, container: &str) -> Result<Option<S
             return Ok(None);
         }
     };
-    let answer = helper.line().await?;
+    let limit = Limit { name: "the helper's patience", value: Duration::from_secs(30) };
+    let answer = wait::within(limit, "the helper that can hold V1's listener", helper.line()).await?;
     let same = place.runtime.container(container).await?.is_some_and(|now| now.started_at == v1.started_at);
     if answer.as_deref() == Some("ready") && same {
         return Ok(Some(Signaller(RefCell::new(helper))));
@@ -76,32 +88,47 @@ pub(super) async fn signaller(place: &Place, container: &str) -> Result<Option<S
 
 impl Signaller {
     /// Stops the listener; it runs again by itself after `cap`. `false`: it could not be stopped.
-    #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
     pub(super) async fn stop(&self, cap: Duration) -> Result<bool, Trouble> {
-        let mut helper = self.0.borrow_mut();
         let seconds = cap.as_secs() + u64::from(cap.subsec_nanos() > 0);
-        let order = format!("stop {}", seconds.max(1));
+        Ok(self.ask(&format!("stop {}", seconds.max(1))).await? == "stopped")
+    }
+
+    /// Once no session is left: the server writes nothing more into its log by itself, which would keep it from
+    /// following V2. They run again with the listener. `false`: it may, and the way back may need a rewind.
+    pub(super) async fn still(&self) -> Result<bool, Trouble> {
+        Ok(self.ask("still").await? == "still")
+    }
+
+    #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
+    async fn ask(&self, order: &str) -> Result<String, Trouble> {
+        let mut helper = self.0.borrow_mut();
         let asked = async {
-            helper.send(&order).await?;
+            helper.send(order).await?;
             helper.line().await
         };
         let limit = Limit { name: "limits.statement", value: Duration::from_secs(2) };
-        let answer = wait::within(limit, "holding V1's listener", asked).await?;
-        Ok(answer.as_deref() == Some("stopped"))
+        Ok(wait::within(limit, "holding V1's listener", asked).await?.unwrap_or_default())
     }
 }
 
-/// Continues the server's main process, from inside its container: works without a session, as a held server takes
-/// no connection. A server that runs is not disturbed; one that is down needs none.
+/// Continues the server's main process and what was stopped with it. Run in its data directory, inside its container.
+pub(super) const CONTINUE: &str = r#"read -r pid rest < postmaster.pid && {
+for stat in /proc/[0-9]*/stat; do
+  read -r line < "$stat" || continue
+  set -- ${line##*) }
+  [ "$2" != "$pid" ] || kill -CONT "${line%% *}"
+done 2>/dev/null
+kill -CONT "$pid"; }"#;
+
+/// The same without a session: a held server takes no connection. A server that runs is not disturbed; one that is down
+/// needs none.
 pub(super) async fn let_go(place: &Place, container: &str, data: &str) -> Result<(), Trouble> {
-    const CONTINUE: &str = r#"read -r pid rest < "$1/postmaster.pid" || exit 0; kill -CONT "$pid" 2>/dev/null; exit 0"#;
-    let Some(now) = place.runtime.container(container).await? else {
-        return Err(Trouble::failed(format!("container {container} is gone")));
-    };
-    if now.state != crate::runtime::State::Running {
+    let now = place.runtime.container(container).await?;
+    if now.is_none_or(|now| now.state != crate::runtime::State::Running) {
         return Ok(());
     }
-    let argv = ["sh", "-c", CONTINUE, "sh", data];
+    let script = format!("cd \"$1\" && [ -e postmaster.pid ] || exit 0\n{CONTINUE} 2>/dev/null\nexit 0");
+    let argv = ["sh", "-c", &script, "sh", data];
     let call = Call { argv: &argv, user: None, stdin: b"" };
     let output = place.runtime.exec(container, &call).await?;
     match output.code {

@@ -35,6 +35,7 @@ mod snapshot;
 mod standby;
 mod state;
 mod subscriptions;
+mod successor;
 mod survey;
 mod switch;
 mod way_back;
@@ -70,5 +71,9 @@ impl Engine for Postgres {
 
     fn server(&self, place: Place) -> Box<dyn Server> {
         Box::new(server::PgServer::new(place))
+    }
+
+    fn exchanged(&self, before: &serde_json::Value) -> Result<serde_json::Value, Trouble> {
+        before::exchanged(before)
     }
 }

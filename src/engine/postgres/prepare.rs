@@ -180,7 +180,7 @@ async fn give_back_if_needed(session: &Session, place: &Place) -> Result<(), Tro
     );
     let shut = access::fence_of(&rules, &place.plan) != Fence::None;
     if shut || session.text(&switches).await?.as_deref() != Some("0") {
-        give_back::ensure_given_back(place).await?;
+        give_back::ensure_given_back(place, None).await?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::before::Before;
 use super::session::Session;
 use super::{connect, files, follow, rewind, seed, standby};
 use crate::engine::Place;
@@ -38,7 +37,12 @@ pub(super) async fn ensure_promoted(session: &Session, place: &Place) -> Result<
 /// V2 is a follower again. Nothing happens to one that was never promoted.
 pub(super) async fn ensure_demoted(place: &Place) -> Result<Session, Trouble> {
     if is_follower(place).await? {
-        return follow::ensure_following(place).await.map(|(session, _)| session);
+        match follow::ensure_following(place).await {
+            Ok((session, _)) => return Ok(session),
+            // A promotion that was still under way takes the mark away at its end.
+            Err(_) if !is_follower(place).await? => {}
+            Err(trouble) => return Err(trouble),
+        }
     }
     let container = connect::found(place).await?;
     // While it stands still, nothing may start it as it is.
@@ -46,6 +50,10 @@ pub(super) async fn ensure_demoted(place: &Place) -> Result<Session, Trouble> {
     place.runtime.ensure_stopped(&container.id, "SIGINT", Duration::from_secs(120)).await?;
     match again_by_rewind(place).await {
         Ok(session) => Ok(session),
+        Err(trouble) if !place.plan.made_v2() => Err(Trouble::failed(
+            "the side that was to serve again was promoted and cannot be rewound: it is stopped, and is no way back any more",
+        )
+        .because(trouble)),
         Err(trouble) => {
             place.tell.warning(format!(
                 "V2 was promoted and cannot be rewound; its data is copied anew ({})",
@@ -74,7 +82,7 @@ pub(super) async fn is_stray(place: &Place) -> Result<bool, Trouble> {
 }
 
 async fn again_by_rewind(place: &Place) -> Result<Session, Trouble> {
-    rewind::ensure_rewound(place, Before::of(&place.plan)?.owners[1], &seed::copy::mounts(place)).await?;
+    rewind::ensure_rewound(place).await?;
     // The rewind has brought V1's own files: without these V2 would start as a second V1.
     standby::close(place).await?;
     follow::ensure_following(place).await.map(|(session, _)| session)

@@ -3,10 +3,13 @@
 
 use secrecy::ExposeSecret;
 
+use super::before::Before;
+use super::checks::mount_of;
 use super::{auto_conf, connect, names, standby};
-use crate::engine::Place;
-use crate::runtime::{File, HelperSpec};
+use crate::engine::{Place, Side};
+use crate::runtime::{Container, File, HelperSpec, State};
 use crate::trouble::Trouble;
+use crate::wait::{self, Limit};
 
 /// `$1` data directory, `$2` connection. pg_rewind refuses to run as root, so the helper runs as the owner.
 const REWIND: &str = r#"
@@ -18,13 +21,19 @@ exec pg_rewind --target-pgdata="$1" --source-server="$2"
 
 /// `place` is stopped, and is made like the other side, which serves. Its configuration files are the other's
 /// afterwards: write ours before it is started.
-pub(super) async fn ensure_rewound(
-    place: &Place,
-    (uid, gid): (u64, u64),
-    mounts: &[(String, String, bool)],
-) -> Result<(), Trouble> {
+pub(super) async fn ensure_rewound(place: &Place) -> Result<(), Trouble> {
     let plan = &place.plan;
+    let before = Before::of(plan)?;
+    let container = connect::found(place).await?;
+    if container.state == State::Running {
+        return Err(Trouble::bug(format!("{} runs while it is to be rewound", place.side)));
+    }
+    let mounts = mounts(place, &container, &before)
+        .ok_or_else(|| Trouble::failed(format!("{}'s data is in no volume: it cannot be rewound", place.side)))?;
     let source = Place { side: place.side.other(), ..place.clone() };
+    refuse_shared(&connect::found(&source).await?, &mounts)?;
+    ensure_no_rewind(place).await?;
+    let (uid, gid) = if place.side == Side::V1 { before.owners[0] } else { before.owners[1] };
     let (host, port, user) =
         (standby::host_of_other(place).await?, connect::port(&source).to_string(), names::admin(plan));
     let connection = auto_conf::conninfo(&[
@@ -39,17 +48,19 @@ pub(super) async fn ensure_rewound(
     let password = place.secrets.secret(names::ADMIN_SECRET)?;
     let line = standby::pass_line(&user, password.expose_secret());
     let spec = HelperSpec {
-        name: format!("switchover-{}-rewind", plan.tag()),
+        name: helper_name(place),
         image: plan.v2.image_id.clone(),
         entrypoint: ["sh", "-c", REWIND, "sh", connect::data(place), &connection].map(str::to_owned).to_vec(),
         user: Some(format!("{uid}:{gid}")),
         network: Some(plan.private_network.clone()),
-        mounts: mounts.to_vec(),
+        mounts,
         files: vec![File { path: "/switchover.pass".into(), content: line.into_bytes(), mode: 0o600, uid, gid }],
         labels: plan.labels("both"),
         ..HelperSpec::default()
     };
-    let output = place.runtime.helper(&spec).await?.end().await?;
+    let helper = place.runtime.helper(&spec).await?;
+    let limit = Limit { name: "limits.catch-up", value: plan.limits.catch_up.0 };
+    let output = wait::within(limit, "pg_rewind", helper.end()).await?;
     if output.code == 0 {
         return Ok(());
     }
@@ -57,4 +68,41 @@ pub(super) async fn ensure_rewound(
     let errors: Vec<&str> = stderr.lines().filter(|line| line.contains("error") || line.contains("fatal")).collect();
     let why = if errors.is_empty() { stderr.trim().to_owned() } else { errors.join("; ") };
     Err(Trouble::failed("pg_rewind failed").because(Trouble::failed(why)))
+}
+
+fn helper_name(place: &Place) -> String {
+    format!("switchover-{}-rewind", place.plan.tag())
+}
+
+/// One that an earlier process began may still be at work: nothing may start on that data meanwhile.
+pub(super) async fn ensure_no_rewind(place: &Place) -> Result<(), Trouble> {
+    match place.runtime.container(&helper_name(place)).await? {
+        Some(left) => place.runtime.ensure_no_container(&left.id, &place.plan.run).await,
+        None => Ok(()),
+    }
+}
+
+/// This side's mounts that hold data. `None`: it is not in mounts.
+fn mounts(place: &Place, container: &Container, before: &Before) -> Option<Vec<(String, String, bool)>> {
+    let paths = std::iter::once(connect::data(place))
+        .chain(before.tablespaces.iter().map(String::as_str))
+        .chain(before.wal_directory.as_deref());
+    let mut all = Vec::new();
+    for path in paths {
+        let mount = mount_of(container, path)?;
+        all.push((mount.source.clone(), mount.destination.clone(), false));
+    }
+    all.sort();
+    all.dedup();
+    Some(all)
+}
+
+/// Nobody but its own server works on a data directory: whoever changes one from outside asks this first.
+pub(super) fn refuse_shared(other: &Container, mounts: &[(String, String, bool)]) -> Result<(), Trouble> {
+    match mounts.iter().find(|(source, ..)| other.mounts.iter().any(|theirs| theirs.source == *source)) {
+        None => Ok(()),
+        Some((source, ..)) => {
+            Err(Trouble::person(format!("{source} is mounted by {}, too: its data is left alone", other.name)))
+        }
+    }
 }

@@ -106,6 +106,7 @@ pub(super) struct Tablespace {
 /// What one database says.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Inside {
+    /// Unlogged tables that hold anything.
     pub(super) unlogged: u32,
     pub(super) extensions: Vec<String>,
     /// Shared libraries that its functions live in.
@@ -232,7 +233,8 @@ const FIXED: &str = "SELECT json_build_object(
 /// Text is ordered by the database's own collation (`oid` 100) or by one that is named. Up to 14 a database has no
 /// provider of its own.
 const INSIDE: &str = "SELECT json_build_object(
-  'unlogged', (SELECT count(*) FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'm')),
+  'unlogged', (SELECT count(*) FROM pg_class
+    WHERE relpersistence = 'u' AND relkind IN ('r', 'm') AND pg_relation_size(oid) > 0),
   'extensions', (SELECT coalesce(json_agg(extname ORDER BY extname), '[]') FROM pg_extension),
   'libraries', (SELECT coalesce(json_agg(DISTINCT probin), '[]') FROM pg_proc AS p
     JOIN pg_language AS l ON l.oid = p.prolang WHERE l.lanname = 'c' AND probin IS NOT NULL),

@@ -9,8 +9,8 @@ use super::hold::{self, Signaller};
 use super::session::{Session, Timeouts};
 use super::snapshot::{Kept, Views};
 use super::{
-    checks, clean, connect, follow, give_back, health, names, one_run, open, polish, prepare, probe, promote, said,
-    seed, state, way_back, window,
+    checks, clean, connect, door, follow, give_back, health, names, one_run, open, polish, prepare, probe, promote,
+    said, seed, state, successor, way_back, window,
 };
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
 use crate::trouble::Trouble;
@@ -85,6 +85,10 @@ impl PgServer {
     /// The follower's: files that `open` renames, sessions for the view, and a slot of its own, as V1 will need its log
     /// from before the promotion on. An older one is let go first: it would keep the log since then.
     async fn follower_connected(&self, session: &Session) -> Result<(), Trouble> {
+        // It is about to stand on the clients' network.
+        if door::knock(&self.place).await? == door::Answer::Open {
+            return Err(Trouble::failed("V2 lets clients in, although it is not to serve yet"));
+        }
         open::make_ready(&self.place).await?;
         let slot = names::slot(&self.place.plan);
         prepare::ensure_no_slot(session, &self.place, &slot).await?;
@@ -114,7 +118,12 @@ impl Server for PgServer {
 
     async fn ensure_unfollowable(&self) -> Result<(), Trouble> {
         self.forget_sessions();
-        prepare::ensure_unfollowable(&self.place).await
+        let Some(place) = successor::of_v1(&self.place).await? else { return Ok(()) };
+        prepare::ensure_unfollowable(&place).await?;
+        if place.plan.v1.id == self.place.plan.v1.id {
+            return Ok(());
+        }
+        place.runtime.ensure_left(&place.plan.v1.id, &place.plan.private_network).await
     }
 
     async fn position(&self) -> Result<Position, Trouble> {
@@ -177,7 +186,10 @@ impl Server for PgServer {
     }
 
     async fn ensure_given_back(&self) -> Result<(), Trouble> {
-        give_back::ensure_given_back(&self.place).await
+        match successor::of_v1(&self.place).await? {
+            Some(place) => give_back::ensure_given_back(&place, self.alive()).await,
+            None => Ok(()),
+        }
     }
 
     async fn ensure_listener_let_go(&self) -> Result<(), Trouble> {
@@ -195,6 +207,10 @@ impl Server for PgServer {
 
     async fn ensure_demoted(&self) -> Result<(), Trouble> {
         self.forget_sessions();
+        if connect::is_gone(&self.place).await? {
+            self.place.tell.warning("V2's container is gone: there is nothing that could follow again");
+            return Ok(());
+        }
         let session = promote::ensure_demoted(&self.place).await?;
         self.keep(session);
         Ok(())

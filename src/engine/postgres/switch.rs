@@ -10,7 +10,7 @@ use super::access;
 use super::before::Before;
 use super::names::{admin, literal};
 use super::session::Session;
-use super::{sessions, subscriptions};
+use super::{hold, sessions, subscriptions};
 use crate::plan::Plan;
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
@@ -55,7 +55,8 @@ pub(super) fn try_lock() -> String {
 fn block(plan: &Plan, attempt: u32, cap: Duration) -> Result<String, Trouble> {
     let (run, number) = armed_key(plan, attempt);
     let mark = access::durable_mark(plan);
-    // The launcher sees only what is committed when the reload wakes it.
+    // A file that cannot be renamed is the open one all the same, but for milliseconds; the listener goes on whatever it
+    // is. The launcher of subscriptions sees only what is committed when the reload wakes it.
     let enable =
         subscriptions::enable(&Before::of(plan)?).map_or_else(String::new, |update| format!("{update}; COMMIT; "));
     Ok(format!(
@@ -68,7 +69,7 @@ fn block(plan: &Plan, attempt: u32, cap: Duration) -> Result<String, Trouble> {
          END LOOP; \
          COPY (SELECT 1) TO PROGRAM {drop_durable}; \
          IF starts_with(pg_read_file('pg_hba.conf'), {mark}) THEN RETURN; END IF; \
-         COPY (SELECT 1) TO PROGRAM {lift}; \
+         BEGIN COPY (SELECT 1) TO PROGRAM {lift}; EXCEPTION WHEN OTHERS THEN NULL; END; \
          {enable}\
          PERFORM pg_reload_conf(); \
          COPY (SELECT 1) TO PROGRAM {go}; \
@@ -79,7 +80,7 @@ fn block(plan: &Plan, attempt: u32, cap: Duration) -> Result<String, Trouble> {
         drop_durable = literal(files::DROP_DURABLE),
         mark = literal(&mark),
         lift = literal(files::OPEN),
-        go = literal(files::CONTINUE),
+        go = literal(&format!("cat >/dev/null; {}", hold::CONTINUE)),
     ))
 }
 
@@ -95,15 +96,16 @@ pub(super) mod files {
          sync switchover.hba-new && mv -f switchover.hba-new switchover.hba-open && sync .";
     pub(in super::super) const SHUT: &str = "cat >/dev/null; cp -p switchover.hba-shut switchover.hba-new && \
          sync switchover.hba-new && mv -f switchover.hba-new pg_hba.conf";
-    pub(in super::super) const OPEN: &str = "cat >/dev/null; cp -p switchover.hba-open switchover.hba-new && \
-         sync switchover.hba-new && mv -f switchover.hba-new pg_hba.conf && sync .";
+    /// Another name for the same file first: giving V1 back must not need room on its disk.
+    pub(in super::super) const OPEN: &str = "cat >/dev/null; \
+         [ switchover.hba-open -ef pg_hba.conf ] || { rm -f switchover.hba-new; \
+         { ln switchover.hba-open switchover.hba-new 2>/dev/null || { cp -p switchover.hba-open switchover.hba-new && \
+         sync switchover.hba-new; }; } && mv -f switchover.hba-new pg_hba.conf; } && sync .";
     pub(in super::super) const MAKE_DURABLE: &str =
         "cat >/dev/null; mv -f switchover.hba-durable pg_hba.conf && sync .";
     pub(in super::super) const DROP_DURABLE: &str = "cat >/dev/null; rm -f switchover.hba-durable";
     pub(in super::super) const DROP_ALL: &str = "cat >/dev/null; rm -f switchover.hba-new switchover.hba-shut \
          switchover.hba-durable switchover.hba-open && sync .";
-    pub(in super::super) const CONTINUE: &str =
-        "cat >/dev/null; read -r pid rest < postmaster.pid && kill -CONT \"$pid\"";
     /// Beyond the line. The pids of the server's own writers come through the pipe: they are stopped, as they would
     /// soon write into V1's log, beyond the point where V2's history forks off, and V1 could not follow; a checkpoint
     /// would also remove the log that a rewind needs.

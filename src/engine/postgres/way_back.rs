@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use super::before::Before;
-use super::checks::mount_of;
-use super::session::{Session, Timeouts};
-use super::{auto_conf, connect, files, follow, names, prepare, rewind, standby};
+use super::names::literal;
+use super::session::{Session, Timeouts, Turned, turned};
+use super::{auto_conf, connect, files, follow, hold, names, prepare, rewind, standby};
 use crate::engine::{Place, Side};
-use crate::runtime::{Attachment, Call, Container, State};
+use crate::runtime::{Attachment, Call, Container, File, State};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
@@ -22,6 +22,9 @@ pub(super) async fn ensure_still(place: &Place) -> Result<Session, Trouble> {
     let found = connect::found(place).await?;
     if found.auto_remove {
         return Err(Trouble::failed("V1 was started with --rm: stopping it would remove it, so it is left as it is"));
+    }
+    if rewinding(place).await?.is_some() {
+        return Err(Trouble::failed("V1 is half rewound: it cannot be read before that is finished"));
     }
     if found.state != State::Running || files::read(place, "standby.signal").await?.is_none() {
         place.runtime.ensure_restart_policy(&found.id, "no").await?;
@@ -36,22 +39,15 @@ pub(super) async fn ensure_still(place: &Place) -> Result<Session, Trouble> {
     until_readable(place).await
 }
 
-/// The server's own writers were stopped when the listener was let go, as they would have written into the log past
-/// the fork; they cannot quit before they are continued, and the server would wait for them.
-const QUIT: &str = r#"
-read -r pid rest < "$1/postmaster.pid" || exit 0
-kill -QUIT "$pid"
-for stat in /proc/[0-9]*/stat; do
-  read -r line < "$stat" || continue
-  set -- ${line##*) }
-  [ "$2" != "$pid" ] || kill -CONT "${line%% *}"
-done 2>/dev/null
-exit 0
-"#;
-
+/// The server's own writers stand still since the fence; they cannot quit before they are continued, and the server
+/// would wait for them.
 async fn quit(place: &Place, found: &Container) -> Result<(), Trouble> {
     if found.state == State::Running {
-        let argv = ["sh", "-c", QUIT, "sh", connect::data(place)];
+        let script = format!(
+            "cd \"$1\" && read -r pid rest < postmaster.pid && kill -QUIT \"$pid\" || exit 0\n{}\nexit 0",
+            hold::CONTINUE
+        );
+        let argv = ["sh", "-c", &script, "sh", connect::data(place)];
         let call = Call { argv: &argv, user: Some("0:0"), stdin: b"" };
         // It may end under this call: what counts is that it stops.
         if let Err(trouble) = place.runtime.exec(&found.id, &call).await {
@@ -78,6 +74,7 @@ async fn until_readable(place: &Place) -> Result<Session, Trouble> {
         }
         match connect::admin(place, "switchover", timeouts).await {
             Ok(session) => Ok(Look::Done(session)),
+            Err(trouble) if turned(&trouble) == Some(Turned::Away) => Err(trouble),
             Err(trouble) => Ok(Look::NotYet(trouble.one_line())),
         }
     })
@@ -86,9 +83,12 @@ async fn until_readable(place: &Place) -> Result<Session, Trouble> {
 
 /// V1 follows V2, or `Err` says why it cannot, and it is stopped.
 pub(super) async fn ensure_way_back(place: &Place) -> Result<Result<String, String>, Trouble> {
-    let found = connect::found(place).await?;
     let v2 = Place { side: Side::V2, ..place.clone() };
     let leader = connect::either(&v2, Timeouts::short(place.plan.limits.statement.0)).await?;
+    let Some(found) = place.runtime.container(&place.plan.v1.id).await? else {
+        prepare::ensure_no_slot(&leader, place, &names::slot(&place.plan)).await?;
+        return Ok(Err("V1's container is gone".into()));
+    };
     match follow_v2(place, &leader).await {
         Ok(how) => Ok(Ok(how)),
         Err(trouble) => {
@@ -104,7 +104,16 @@ pub(super) async fn ensure_way_back(place: &Place) -> Result<Result<String, Stri
 }
 
 async fn follow_v2(place: &Place, leader: &Session) -> Result<String, Trouble> {
+    // First, as a run that was cut off while it tidied up has no role on V1 any more to ask there.
+    if let Some(at) = followed(place, leader).await? {
+        return Ok(format!("V1 follows V2, at {at}"));
+    }
     prepare::ensure_slot(leader, &names::slot(&place.plan)).await?;
+    if rewinding(place).await?.is_some() {
+        rewind::ensure_no_rewind(place).await?;
+        place.runtime.ensure_stopped(&place.plan.v1.id, "SIGINT", STOP_WITHIN).await?;
+        return again(place).await.map(|how| format!("{how} (rewound)"));
+    }
     let v1 = ensure_still(place).await?;
     if let standby::Follows::Yes(lsn) = standby::follows(&v1).await? {
         return Ok(format!("V1 follows V2, at {lsn}"));
@@ -113,11 +122,22 @@ async fn follow_v2(place: &Place, leader: &Session) -> Result<String, Trouble> {
     let past = format!("SELECT '{end}'::pg_lsn > '{fork}'::pg_lsn");
     if v1.text(&past).await?.as_deref() == Some("t") {
         drop(v1);
-        return rewound(place, leader, &end, &fork).await;
+        return rewound(place, &end, &fork).await;
     }
     point_at_v2(place).await?;
     prepare::reload(&v1, place).await?;
     follow::until_following(place).await.map(|(_, how)| how)
+}
+
+/// How far V2 has sent its log to V1, if it does.
+async fn followed(place: &Place, leader: &Session) -> Result<Option<String>, Trouble> {
+    let slot = literal(&names::slot(&place.plan));
+    leader
+        .text(&format!(
+            "SELECT r.flush_lsn FROM pg_stat_replication AS r JOIN pg_replication_slots AS s ON s.active_pid = r.pid \
+             WHERE s.slot_name = {slot} AND r.state = 'streaming'"
+        ))
+        .await
 }
 
 async fn point_at_v2(place: &Place) -> Result<(), Trouble> {
@@ -144,42 +164,55 @@ async fn fork_of(leader: &Session) -> Result<String, Trouble> {
 }
 
 /// V1 has written a little past the switch.
-async fn rewound(place: &Place, leader: &Session, end: &str, fork: &str) -> Result<String, Trouble> {
-    let before = Before::of(&place.plan)?;
+async fn rewound(place: &Place, end: &str, fork: &str) -> Result<String, Trouble> {
     let past = format!("V1's log goes on to {end}, past {fork} where V2 left it");
-    if !before.can_rewind {
+    if !Before::of(&place.plan)?.can_rewind {
         return Err(Trouble::failed(format!(
             "{past}; without checksums or wal_log_hints it cannot be rewound, the way back needs a new copy"
         )));
     }
     let container = connect::found(place).await?;
-    let Some(mounts) = mounts(place, &container, &before) else {
-        return Err(Trouble::failed(format!("{past}, and its data is in no volume: it cannot be rewound")));
-    };
     place.runtime.ensure_stopped(&container.id, "SIGINT", STOP_WITHIN).await?;
-    let fence = files::text(place, "pg_hba.conf").await?;
-    let settings = files::text(place, "postgresql.auto.conf").await?;
-    // pg_rewind reads V2's timeline from its last checkpoint.
-    leader.run("SET statement_timeout = 0; CHECKPOINT").await?;
-    rewind::ensure_rewound(place, before.owners[0], &mounts).await?;
-    files::write(place, "pg_hba.conf", fence.as_bytes()).await?;
-    let original = auto_conf::without_ours(&settings, &place.plan);
-    standby::write(place, &original, follow::keep_mib(place), standby::Leader::Other).await?;
-    place.runtime.ensure_started(&container.id).await?;
-    follow::until_following(place).await.map(|(_, how)| format!("{how} (rewound: {past})"))
+    mark(place, &files::text(place, "pg_hba.conf").await?).await?;
+    again(place).await.map(|how| format!("{how} (rewound: {past})"))
 }
 
-/// V1's mounts that hold data. `None`: it is not in mounts.
-fn mounts(place: &Place, container: &Container, before: &Before) -> Option<Vec<(String, String, bool)>> {
-    let paths = std::iter::once(connect::data(place))
-        .chain(before.tablespaces.iter().map(String::as_str))
-        .chain(before.wal_directory.as_deref());
-    let mut all = Vec::new();
-    for path in paths {
-        let mount = mount_of(container, path)?;
-        all.push((mount.source.clone(), mount.destination.clone(), false));
-    }
-    all.sort();
-    all.dedup();
-    Some(all)
+/// While V1 is being rewound, its fence is kept here, in its container's own layer: V1's data directory may hold V2's
+/// rules by then. Empty: it is not being rewound.
+const REWINDING: &str = "/switchover.rewinding";
+
+async fn mark(place: &Place, fence: &str) -> Result<(), Trouble> {
+    let content = fence.as_bytes().to_vec();
+    let file = File { path: REWINDING.into(), content, mode: 0o600, uid: 0, gid: 0 };
+    place.runtime.put_file(&place.plan.v1.id, &file).await
+}
+
+/// The fence of a V1 that an earlier process was rewinding.
+async fn rewinding(place: &Place) -> Result<Option<String>, Trouble> {
+    let kept = place.runtime.read_file(&place.plan.v1.id, REWINDING).await?.unwrap_or_default();
+    Ok(String::from_utf8(kept).ok().filter(|fence| !fence.is_empty()))
+}
+
+/// From a V1 that is stopped and marked, whatever of the rewind was done, to one that follows behind its fence.
+async fn again(place: &Place) -> Result<String, Trouble> {
+    let fence = rewinding(place).await?.ok_or_else(|| Trouble::bug("V1 is rewound without its fence kept"))?;
+    let v2 = Place { side: Side::V2, ..place.clone() };
+    checkpoint(&v2).await?;
+    rewind::ensure_rewound(place).await?;
+    let settings = files::text(place, "postgresql.auto.conf").await?;
+    files::write(place, "pg_hba.conf", fence.as_bytes()).await?;
+    let original = auto_conf::without_any(&settings);
+    standby::write(place, &original, follow::keep_mib(place), standby::Leader::Other).await?;
+    mark(place, "").await?;
+    place.runtime.ensure_started(&place.plan.v1.id).await?;
+    follow::until_following(place).await.map(|(_, how)| how)
+}
+
+/// pg_rewind reads V2's timeline from its last checkpoint. On a busy V2 that takes its time.
+async fn checkpoint(v2: &Place) -> Result<(), Trouble> {
+    let limit = Limit { name: "limits.catch-up", value: v2.plan.limits.catch_up.0 };
+    wait::within(limit, "a checkpoint on V2", async {
+        connect::either(v2, Timeouts::NONE).await?.run("CHECKPOINT").await
+    })
+    .await
 }

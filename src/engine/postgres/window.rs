@@ -223,6 +223,9 @@ impl Window for PgWindow {
             Ok(Look::NotYet(format!("{} connections are still logging in", suspects.len())))
         })
         .await?;
+        if let (true, Some(signaller)) = (self.held.get(), &self.signaller) {
+            signaller.still().await?;
+        }
         let count = |idle| u32::try_from(ended.values().filter(|was| **was == idle).count()).unwrap_or(u32::MAX);
         Ok(SessionsEnded { idle: count(true), in_transaction: count(false) })
     }

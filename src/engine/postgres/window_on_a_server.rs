@@ -76,6 +76,7 @@ async fn world(image: &str) -> World {
         "autovacuum_naptime=1d",
     ]);
     plan.v1.data = "/var/lib/postgresql/data".into();
+    plan.before = super::before::tests::any();
     plan.v2.image_id = runtime.image(image).await.unwrap().expect("the image is there").id;
     let on = Attachment { network: network.clone(), ..Attachment::default() };
     runtime.ensure_joined(&plan.v1.id, &on).await.unwrap();
@@ -190,11 +191,11 @@ fn the_window_shuts_v1_in_the_order_of_the_story() {
 
         let began = Instant::now();
         drop(window);
-        give_back::ensure_given_back(place).await.unwrap();
+        give_back::ensure_given_back(place, None).await.unwrap();
         println!("given back in {:?}", began.elapsed());
         write(&client(place).await.unwrap()).await.unwrap();
         assert_eq!(running_file(place).await, before, "byte for byte");
-        give_back::ensure_given_back(place).await.expect("again is no harm");
+        give_back::ensure_given_back(place, None).await.expect("again is no harm");
     });
 }
 
@@ -224,12 +225,12 @@ fn the_switch_gives_v1_back_with_nobody_typing_anything() {
 
         // The next attempt ends what is left of the earlier one, and the window works again.
         drop(window);
-        give_back::ensure_given_back(place).await.unwrap();
+        give_back::ensure_given_back(place, None).await.unwrap();
         let window = armed(place, 2, Duration::from_secs(20)).await;
         window.shut_door().await.unwrap();
         assert!(client(place).await.is_err());
         drop(window);
-        give_back::ensure_given_back(place).await.unwrap();
+        give_back::ensure_given_back(place, None).await.unwrap();
     });
 }
 
@@ -246,7 +247,7 @@ fn a_transaction_begun_after_the_last_write_is_seen() {
         let error = window.look(&position).await.unwrap_err();
         assert!(error.what.contains("begun a transaction"), "{error}");
         drop(window);
-        give_back::ensure_given_back(place).await.unwrap();
+        give_back::ensure_given_back(place, None).await.unwrap();
     });
 }
 
@@ -262,6 +263,6 @@ fn a_session_in_a_transaction_is_ended_after_its_grace_only() {
         assert_eq!((ended.idle, ended.in_transaction), (0, 1));
         assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
         drop(window);
-        give_back::ensure_given_back(place).await.unwrap();
+        give_back::ensure_given_back(place, None).await.unwrap();
     });
 }

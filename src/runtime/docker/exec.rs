@@ -24,7 +24,12 @@ impl Docker {
     pub(super) async fn run_inside(&self, container: &str, call: &Call<'_>) -> Result<Output, Trouble> {
         let program = call.argv.first().copied().unwrap_or_default();
         let act = || format!("cannot run {program} in container {container}");
-        match self.try_inside(container, call).await {
+        let limit = Limit { name: "the engine's patience", value: Duration::from_secs(120) };
+        match wait::within(limit, &format!("{program} in container {container}"), async {
+            Ok(self.try_inside(container, call).await)
+        })
+        .await?
+        {
             Ok(output) => Ok(output),
             // Newer engines answer this way what older ones write to the stream.
             Err(error) if is_no_program(&error) => {

@@ -213,7 +213,7 @@ fn health_check(check: HealthConfig, shell: Option<Vec<String>>) -> Option<Healt
     let time = |said, default| nanoseconds(said).map_or(Duration::from_secs(default), Duration::from_nanos);
     Some(HealthCheck {
         argv,
-        interval: time(check.interval, 30),
+        every: time(check.interval, 30),
         timeout: time(check.timeout, 30),
         retries: check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|n| *n > 0).unwrap_or(3),
         start_period: time(check.start_period, 0),

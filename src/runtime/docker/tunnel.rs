@@ -95,7 +95,9 @@ impl Docker {
             self.attach_exec(container, &call, true).await.map_err(|error| self.engine.trouble(&act, error))?;
         let mut tunnel = Tunnel { ends: attached, read: Bytes::new(), stderr: Vec::new() };
         let mut first = [0; 5];
-        match tunnel.read_exact(&mut first).await {
+        let limit = Limit { name: "the engine's patience", value: Duration::from_secs(10) };
+        let opened = async { Ok(tunnel.read_exact(&mut first).await) };
+        match wait::within(limit, &act, opened).await? {
             Ok(_) if first == *b"open\n" => Ok(Box::new(tunnel)),
             // An engine that cannot run `sh` says so in the place of its output.
             Ok(_) => {

@@ -1,6 +1,6 @@
 //! Where V1's files are, and how its process runs.
 
-use super::{Found, noted, passed, refused, some};
+use super::{Found, noted, passed, refused, some, unless_allowed};
 use crate::engine::Check;
 use crate::runtime::{Container, Mount, MountKind};
 
@@ -193,7 +193,13 @@ fn unlogged(found: &Found<'_>) -> Check {
     let id = "unlogged-tables";
     match found.inside.iter().map(|(_, inside)| inside.unlogged).sum() {
         0_u32 => passed(id, "none"),
-        n => noted(id, format!("{n} unlogged tables will be empty on V2, as after a crash of V1")),
+        n => unless_allowed(
+            found.allow,
+            "data-loss-unlogged",
+            id,
+            format!("{n} unlogged tables hold rows; they will be empty on V2, as after a crash of V1"),
+            "nothing replicates them: ALTER TABLE … SET LOGGED carries them over",
+        ),
     }
 }
 

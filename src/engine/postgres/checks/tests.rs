@@ -256,9 +256,9 @@ fn subscriptions_are_carried_but_only_those_of_the_plan() {
     }
     let mut plan = crate::plan::tests::any_plan();
     let before = |subscriptions: &[u32]| {
-        serde_json::json!({ "slot_limit": "-1", "slot_limit_altered": null, "slot_limit_ours": null, "archives": false,
-            "wal_directory": null, "tablespaces": [], "owners": [[999, 999], [999, 999]], "can_rewind": true,
-            "roles": [], "slots": [], "subscriptions": subscriptions })
+        let mut before = crate::engine::postgres::before::tests::any();
+        before["subscriptions"] = subscriptions.into();
+        before
     };
     let now = with(|w| w.moving.subscriptions = vec![subscription(true)]);
     let refused = |plan: &crate::plan::Plan| {
@@ -268,6 +268,17 @@ fn subscriptions_are_carried_but_only_those_of_the_plan() {
     assert_eq!(refused(&plan).collect::<Vec<_>>(), ["subscriptions"]);
     plan.before = before(&[16400]);
     assert_eq!(refused(&plan).count(), 0);
+}
+
+#[test]
+fn rows_that_nothing_replicates_are_given_up_only_when_allowed() {
+    let unlogged = |w: &mut World| w.inside[0].1.unlogged = 2;
+    assert_eq!(refusals(unlogged), ["unlogged-tables"]);
+    let allowed = with(|w| {
+        unlogged(w);
+        w.allow = vec!["data-loss-unlogged".into()];
+    });
+    assert_eq!(allowed.with_verdict(Verdict::Accepted), ["unlogged-tables"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::config::quantity::Bytes;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::literal;
 use crate::engine::postgres::session::{Session, Timeouts};
-use crate::engine::postgres::{connect, names, position, sessions, standby};
+use crate::engine::postgres::{connect, names, position, rewind, sessions, standby};
 use crate::engine::{Place, Seeded, Side};
 use crate::runtime::{File, Helper, HelperSpec, State};
 use crate::tell::{Teller, Unit};
@@ -79,7 +79,9 @@ pub(in super::super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Tro
     if found.state == State::Running {
         return Err(Trouble::bug("V2 runs while its data is to be copied"));
     }
+    refuse_not_ours(place)?;
     let leader = Place { side: place.side.other(), ..place.clone() };
+    rewind::refuse_shared(&connect::found(&leader).await?, &mounts(place))?;
     let session = connect::admin(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
     ensure_no_copy(place).await?;
     ensure_no_sender(&session, place).await?;
@@ -157,7 +159,7 @@ async fn helper(place: &Place) -> Result<HelperSpec, Trouble> {
 }
 
 /// V2's own volumes, where V2 will have them.
-pub(in super::super) fn mounts(place: &Place) -> Vec<(String, String, bool)> {
+fn mounts(place: &Place) -> Vec<(String, String, bool)> {
     place.plan.v2_volumes.iter().map(|(volume, path)| (volume.clone(), path.clone(), false)).collect()
 }
 
@@ -220,6 +222,14 @@ fn failed(stderr: &str) -> Trouble {
     trouble.hint("`switchover resume` copies again from the beginning")
 }
 
+/// Data that was there before the run is never emptied.
+fn refuse_not_ours(place: &Place) -> Result<(), Trouble> {
+    if place.side == Side::V2 && place.plan.made_v2() {
+        return Ok(());
+    }
+    Err(Trouble::bug(format!("{}'s data was not made by this run: it is left alone", place.side)))
+}
+
 fn helper_name(place: &Place) -> String {
     format!("switchover-{}-seed", place.plan.tag())
 }
@@ -245,9 +255,7 @@ async fn ensure_no_sender(session: &Session, place: &Place) -> Result<(), Troubl
 /// The data directory is empty again, and no copy runs.
 pub(in super::super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
     let (plan, before) = (&place.plan, Before::of(&place.plan)?);
-    if place.side == Side::V1 {
-        return Err(Trouble::bug("V1's data is never wiped"));
-    }
+    refuse_not_ours(place)?;
     ensure_no_copy(place).await?;
     for (volume, _) in &plan.v2_volumes {
         if !place.runtime.volume_exists(volume).await? {
@@ -265,7 +273,9 @@ pub(in super::super) async fn ensure_unseeded(place: &Place) -> Result<(), Troub
         labels: plan.labels("V2"),
         ..HelperSpec::default()
     };
-    let output = place.runtime.helper(&spec).await?.end().await?;
+    let helper = place.runtime.helper(&spec).await?;
+    let limit = Limit { name: "limits.catch-up", value: plan.limits.catch_up.0 };
+    let output = wait::within(limit, "removing V2's copy", helper.end()).await?;
     if output.code == 0 {
         return Ok(());
     }
