@@ -125,10 +125,10 @@ impl Clients {
 
     pub(super) async fn recognise(&self, stage: &Stage) -> Result<(), Trouble> {
         let starts = stage.server_starts().await?;
-        let made = stage.servers_made().await?;
+        let (made, v1) = (stage.servers_made().await?, stage.v1_now().await?);
         for (start, container) in starts {
             let place = made.iter().position(|id| *id == container);
-            let name = if container == stage.v1 { Some("v1".to_owned()) } else { place.map(|n| format!("v{}", n + 2)) };
+            let name = if container == v1 { Some("v1".to_owned()) } else { place.map(|n| format!("v{}", n + 2)) };
             if let Some(name) = name {
                 self.sides.lock().unwrap_or_else(PoisonError::into_inner).insert(Side(start), name);
             }

@@ -102,7 +102,7 @@ impl Stage {
     /// `v1`, `v2`, … or a compose service.
     pub(super) async fn container(&self, target: &str) -> Result<String, Trouble> {
         if target == "v1" {
-            return Ok(self.v1.clone());
+            return self.v1_now().await;
         }
         let Some(number) = target.strip_prefix('v').and_then(|n| n.parse::<usize>().ok()) else {
             return self.service(target).await;
@@ -110,6 +110,14 @@ impl Stage {
         let made = self.servers_made().await?;
         let wanted = number.checked_sub(2).and_then(|at| made.get(at));
         wanted.cloned().ok_or_else(|| Trouble::failed(format!("there is no {target} (yet)")))
+    }
+
+    /// V1, also where somebody's `docker compose up` has made its container anew.
+    pub(super) async fn v1_now(&self) -> Result<String, Trouble> {
+        match docker(["container", "inspect", &self.v1]).end().await?.ok {
+            true => Ok(self.v1.clone()),
+            false => self.service(&self.database.service).await,
+        }
     }
 
     /// The databases the tool has made, oldest first: V2, V3, …

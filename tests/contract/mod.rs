@@ -200,20 +200,16 @@ impl Corner {
         self.asked().await.err().unwrap()
     }
 
-    /// The way back is taken: a new run whose V1 is the former V2. V2 is there already, and follows.
+    /// The way back is taken, by the plan that a switchback would have.
     pub(crate) async fn exchange(&mut self) {
-        let former = self.docker.container(&self.v1).await.unwrap().unwrap();
+        let there = &self.plan;
+        let serving = self.docker.container(&self.v2).await.unwrap().unwrap();
+        let following = self.docker.container(&there.v1.id).await.unwrap().unwrap();
+        let before = Postgres.exchanged(&there.before).unwrap();
+        let back = switchover::switchback::plan(there, &serving, &following, before);
+        assert!(!back.made_v2());
         std::mem::swap(&mut self.v1, &mut self.v2);
-        self.v2_image = former.image.clone();
-        self.secrets = Rc::default();
-        let network = self.plan.private_network.clone();
-        self.plan = Rc::new(empty_plan(&self.name, &tag(&format!("{} back", self.name))));
-        self.plan().await;
-        let mut plan = (*self.plan).clone();
-        plan.private_network = network;
-        plan.v2.id = former.id;
-        plan.v2_volumes = former.mounts.iter().map(|at| (at.source.clone(), at.destination.clone())).collect();
-        self.plan = Rc::new(plan);
+        self.plan = Rc::new(back);
     }
 
     pub(crate) fn change_plan(&mut self, change: impl FnOnce(&mut Plan)) {

@@ -18,14 +18,21 @@ use crate::wait::{self, Limit, Look, Wait};
 /// `kept`: a session that is open already, for a V1 whose clients leave no room for another one.
 pub(super) async fn ensure_given_back(place: &Place, kept: Option<Rc<Session>>) -> Result<(), Trouble> {
     let container = connect::container(place).await?;
+    // Lifted first where that can be: then nobody who waits at the held listener is refused once more, and goes looking
+    // elsewhere.
+    let lifted = match kept.filter(|session| session.is_alive()) {
+        Some(session) => lift(&session, place).await.map(|()| session).ok(),
+        None => None,
+    };
     hold::let_go(place, &container, &place.plan.v1.data).await?;
-    let session = match kept {
-        Some(session) if session.is_alive() => session,
-        _ => Rc::new(connected(place, &container).await?),
+    let session = if let Some(session) = lifted {
+        session
+    } else {
+        let session = connected(place, &container).await?;
+        lift(&session, place).await?;
+        Rc::new(session)
     };
     // Lifted before the switch is ended: whoever dies in between, V1 is given back.
-    switch::ensure_locked(&session, &place.tell).await?;
-    lift(&session, place).await?;
     switch::ensure_ended(&session, &place.plan, &place.tell).await?;
     prove_open(&session, place).await?;
     let run = super::names::literal(&place.plan.run);
@@ -60,6 +67,7 @@ async fn connected(place: &Place, container: &str) -> Result<Session, Trouble> {
 
 /// Only a fence of this run is lifted. The reload comes in any case: a fence may live in memory only.
 async fn lift(session: &Session, place: &Place) -> Result<(), Trouble> {
+    switch::ensure_locked(session, &place.tell).await?;
     let now: String = session.value("SELECT pg_read_file('pg_hba.conf')", &[]).await?;
     match access::fence_of(&now, &place.plan) {
         Fence::None => {}
