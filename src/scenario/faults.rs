@@ -94,7 +94,7 @@ pub(super) async fn inflict(stage: &Stage, fault: &Fault) -> Result<(), Trouble>
         Fault::Stop(target) => (vec!["stop", "-t", "60"], target),
         Fault::Kill(target) => (vec!["kill"], target),
         Fault::Start(target) => (vec!["start"], target),
-        Fault::Restart(target) => (vec!["restart", "-t", "60"], target),
+        Fault::Restart(target) => (vec!["restart"], target),
         Fault::Pause(target) => (vec!["pause"], target),
         Fault::Unpause(target) => (vec!["unpause"], target),
         Fault::Partition(cut) => return packets(stage, cut, "-A").await,

@@ -79,6 +79,7 @@ pub(super) enum Fault {
     /// SIGKILL.
     Kill(String),
     Start(String),
+    /// As an operator does it: the engine kills after 10 s.
     Restart(String),
     /// Nothing runs, nothing answers, nothing is closed.
     Pause(String),

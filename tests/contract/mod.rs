@@ -141,7 +141,7 @@ impl Corner {
     /// The server that stays, not the temporary one of the initialisation.
     pub(crate) fn until_up(&self, container: &str) {
         let end = Instant::now() + Duration::from_secs(240);
-        let ready = "pg_isready -q -h 127.0.0.1 || pg_isready -q -h 127.0.0.1 -p 5433";
+        let ready = "pg_isready -q -U x -h 127.0.0.1 || pg_isready -q -U x -h 127.0.0.1 -p 5433";
         while !Command::new("docker").args(["exec", container, "sh", "-c", ready]).output().unwrap().status.success() {
             assert!(Instant::now() < end, "{container} does not start: {}", quietly(&["logs", container]));
             pause();
