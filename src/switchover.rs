@@ -155,10 +155,12 @@ async fn polish(x: &mut Run) -> Result<Fact, Trouble> {
 /// The owner said go, nothing that was checked has changed, and every connection the window needs is open.
 async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
     wait_for_the_go(x).await?;
-    x.v2.ensure_following().await?;
+    // Also before: a V1 that is another container by now is never followed.
     refuse_what_changed(x).await?;
+    x.v2.ensure_following().await?;
     let limit = Limit { name: "limits.catch-up", value: x.plan.limits.catch_up.0 };
     steadily_near(x, limit, Duration::ZERO).await?;
+    refuse_what_changed(x).await?;
     x.v1.ensure_connected().await?;
     x.v2.ensure_connected().await?;
     ensure_probes(x).await?;

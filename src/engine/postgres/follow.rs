@@ -114,6 +114,8 @@ async fn refuse_ended(place: &Place, first: &Container) -> Result<(), Trouble> {
 async fn refuse_if_lost(place: &Place) -> Result<(), Trouble> {
     let leader = Place { side: place.side.other(), ..place.clone() };
     let timeouts = Timeouts::short(place.plan.limits.statement.0);
+    // A container that is gone does not come back under its id.
+    connect::found(&leader).await?;
     match connect::admin(&leader, "switchover", timeouts).await {
         Ok(session) => prepare::refuse_lost(&session, &names::slot(&place.plan)).await,
         // It may be restarting; the wait's own reason is told.

@@ -16,7 +16,8 @@ use crate::wait::{self, Limit};
 /// `$1`: the server's main process as the host numbers it. It is recognised by its birth (field 22 of `stat`), so
 /// that a number used again is never signalled. Only a PostgreSQL that is process 1 of its container is accepted.
 /// The timer survives the end of standard input: `wait` keeps the helper alive for it. `still` stops those of the
-/// server's own processes that write into its log by themselves; a user of such a name has more words in its title.
+/// server's own processes that write into its log by themselves, looked up beforehand as every millisecond counts then; a
+/// user of such a name has more words in its title.
 const SIGNALLER: &str = r#"
 pid=$1
 birth() { read -r line < "/proc/$pid/stat" || return 1; set -- ${line##*) }; echo "${20}"; }
@@ -38,10 +39,11 @@ while read -r order cap; do
   if [ "$(birth 2>/dev/null)" != "$born" ]; then echo gone; continue; fi
   case $order in
     stop)
+      writing=$(writers)
       ( sleep "$cap"; [ "$(birth 2>/dev/null)" = "$born" ] && kill -CONT $(children) "$pid" ) </dev/null >/dev/null 2>&1 &
       if kill -STOP "$pid" 2>/dev/null; then echo stopped; else echo refused; fi ;;
     still)
-      if kill -STOP $(writers) 2>/dev/null; then echo still; else echo refused; fi ;;
+      kill -STOP $writing 2>/dev/null; echo still ;;
   esac
 done
 wait
@@ -88,26 +90,31 @@ pub(super) async fn signaller(place: &Place, container: &str) -> Result<Option<S
 
 impl Signaller {
     /// Stops the listener; it runs again by itself after `cap`. `false`: it could not be stopped.
-    pub(super) async fn stop(&self, cap: Duration) -> Result<bool, Trouble> {
-        let seconds = cap.as_secs() + u64::from(cap.subsec_nanos() > 0);
-        Ok(self.ask(&format!("stop {}", seconds.max(1))).await? == "stopped")
-    }
-
-    /// Once no session is left: the server writes nothing more into its log by itself, which would keep it from
-    /// following V2. They run again with the listener. `false`: it may, and the way back may need a rewind.
-    pub(super) async fn still(&self) -> Result<bool, Trouble> {
-        Ok(self.ask("still").await? == "still")
-    }
-
     #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
-    async fn ask(&self, order: &str) -> Result<String, Trouble> {
+    pub(super) async fn stop(&self, cap: Duration) -> Result<bool, Trouble> {
         let mut helper = self.0.borrow_mut();
+        let seconds = cap.as_secs() + u64::from(cap.subsec_nanos() > 0);
+        let order = format!("stop {}", seconds.max(1));
         let asked = async {
-            helper.send(order).await?;
-            helper.line().await
+            helper.send(&order).await?;
+            loop {
+                match helper.line().await? {
+                    // To an order of an earlier attempt.
+                    Some(answer) if answer == "still" => {}
+                    answer => return Ok(answer),
+                }
+            }
         };
         let limit = Limit { name: "limits.statement", value: Duration::from_secs(2) };
-        Ok(wait::within(limit, "holding V1's listener", asked).await?.unwrap_or_default())
+        let answer = wait::within(limit, "holding V1's listener", asked).await?;
+        Ok(answer.as_deref() == Some("stopped"))
+    }
+
+    /// Once no session is left: the server writes nothing more into its log by itself, which would keep it from following
+    /// V2. Its answer is not waited for: clients are, and what is written until it is done V2 still gets.
+    #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
+    pub(super) async fn still(&self) -> Result<(), Trouble> {
+        self.0.borrow_mut().send("still").await
     }
 }
 
