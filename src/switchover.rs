@@ -266,7 +266,8 @@ async fn demote_v2(x: &mut Run) -> Result<(), Trouble> {
 
 // ── Beyond the line: V2 has everything and V1 is shut for good; we only go forward ──────────────────────────────
 
-/// V2 accepts clients; those that wait at V1 are told no at once and find V2.
+/// V2 accepts clients; those that wait at V1 are told no at once and find V2. In this order: clients that both sides refuse
+/// come back every few milliseconds, and slow down what they wait for.
 async fn open(x: &mut Run) -> Result<Fact, Trouble> {
     x.v2.ensure_promoted().await?;
     x.v2.ensure_open().await?;

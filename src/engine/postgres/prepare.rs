@@ -67,7 +67,7 @@ pub(super) async fn reload(session: &Session, place: &Place) -> Result<(), Troub
     let wait = Wait {
         what: "the server to read its configuration again",
         limit: Limit { name: "limits.statement", value: place.plan.limits.statement.0 },
-        every: std::time::Duration::from_millis(5),
+        every: std::time::Duration::from_millis(1),
         kind: Kind::Failed,
     };
     wait::until(wait, &place.tell, async || match session.text(&read_again).await?.as_deref() {
