@@ -127,6 +127,8 @@ async fn seed(x: &mut Run) -> Result<Fact, Trouble> {
 }
 
 async fn drop_seed(x: &mut Run) -> Result<(), Trouble> {
+    // One of an earlier process may be at work on V2's data.
+    x.runtime.ensure_no_helpers(&x.plan.run).await?;
     x.v2.ensure_unseeded().await
 }
 

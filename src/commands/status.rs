@@ -11,6 +11,7 @@ use super::look::{Scene, look};
 use crate::cli;
 use crate::config::quantity::Bytes;
 use crate::engine::{Lag, Side};
+use crate::facts::Fact;
 use crate::guard::Unguarded;
 use crate::saga::journal::Closed;
 use crate::standing::Phase;
@@ -143,6 +144,14 @@ impl View {
             }
             _ => {}
         }
+        if let (Phase::Switched, Some(Fact::Settled { way_back: true, .. })) = (&self.phase, standing.fact("settle")) {
+            let follower = if standing.order.is_exchanged() { Side::V2 } else { Side::V1 };
+            if self.scene.side(follower).server.following != Some(true) {
+                reasons.push(format!(
+                    "{follower} does not follow any more: there is no way back (start it, or `switchover retire` it)"
+                ));
+            }
+        }
         if self.phase == Phase::Resting("ready".into()) {
             match self.lag {
                 None => reasons.push("V2's lag cannot be measured".to_owned()),
@@ -183,12 +192,17 @@ impl View {
         let now = self.scene.side(side);
         let mut said = ending::side(now);
         if now.server.following == Some(true) {
-            let _ = match self.lag {
+            let _ = match self.lag_of(side) {
                 Some(lag) => write!(said, ", {} behind", Bytes(lag.bytes)),
                 None => write!(said, ", lag not measurable yet"),
             };
         }
         said
+    }
+
+    /// As measured with a role of the run, else as the side that is followed sees it.
+    fn lag_of(&self, side: Side) -> Option<Lag> {
+        self.lag.or(self.scene.side(side).server.behind)
     }
 
     fn hint(&self, name: &str) -> Option<String> {
@@ -227,7 +241,8 @@ impl View {
         }
         status["beyond_return"] = standing.passed.into();
         status["process"] = self.holder.map(|(pid, _)| pid).into();
-        status["lag_bytes"] = self.lag.map(|lag| lag.bytes).into();
+        let lag = self.lag.or(self.scene.v1.server.behind).or(self.scene.v2.server.behind);
+        status["lag_bytes"] = lag.map(|lag| lag.bytes).into();
         status["healthy"] = reasons.is_empty().into();
         status["reasons"] = serde_json::json!(reasons);
         status["because"] = standing.because().map(|because| standing.order.told(because)).into();

@@ -5,6 +5,7 @@ use super::find::{self, Found};
 use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
 use super::run::SOMETHING_TO_DO;
+use crate::engine::Serving;
 use crate::facts::Fact;
 use crate::runtime::{Container, Runtime};
 use crate::saga::Wish;
@@ -29,7 +30,9 @@ pub(super) async fn switchback(typed: &Invocation) -> Result<u8, Trouble> {
     let runtime = typed.runtime().await?;
     let (serving, following) = sides(&*runtime, &undone.standing).await?;
     let last = &undone.standing.order.plan;
-    let before = engine(last)?.exchanged(&last.before)?;
+    let access = typed.access()?;
+    let ask = Serving { container: &serving, access: &access, runtime: &*runtime };
+    let before = engine(last)?.exchanged(&last.before, &ask).await?;
     let plan = typed.over(plan(last, &serving, &following, before))?;
     refuse_outside_window(&plan)?;
     typed.confirm(&format!("Move the clients of {name} back to {} now?", following.name))?;

@@ -39,9 +39,10 @@ pub trait Engine: Sync {
     /// A handle to one side's server. Connects when it must, not before.
     fn server(&self, place: Place) -> Box<dyn Server>;
 
-    /// The record of a run (`Survey::before`) for the run that undoes it: what it says of the two sides exchanged, and
-    /// nothing of V1 to be put back, as that run changes nothing that its predecessor did not.
-    fn exchanged(&self, before: &serde_json::Value) -> Result<serde_json::Value, Trouble>;
+    /// The record of a run (`Survey::before`) for the run that undoes it: what it says of the two sides exchanged, what
+    /// may have changed since read from the side that serves, and nothing to be put back, as that run changes nothing that
+    /// its predecessor did not.
+    async fn exchanged(&self, before: &serde_json::Value, ask: &Serving<'_>) -> Result<serde_json::Value, Trouble>;
 }
 
 pub struct SurveyRequest<'a> {
@@ -54,6 +55,13 @@ pub struct SurveyRequest<'a> {
     pub allow: &'a [String],
     /// For the forecasts of disk space.
     pub limits: &'a Limits,
+}
+
+/// The side that serves when a run is undone, and how to get in there.
+pub struct Serving<'a> {
+    pub container: &'a Container,
+    pub access: &'a Access,
+    pub runtime: &'a dyn Runtime,
 }
 
 /// How we get in where the container's own local access is refused.
@@ -207,8 +215,8 @@ pub trait Server {
     async fn open_window(&self, attempt: u32) -> Result<Box<dyn Window>, Trouble>;
     /// Connects beforehand, so that the window makes no connection.
     async fn ensure_connected(&self) -> Result<(), Trouble>;
-    /// Gives the leader back to its clients: ends every switch of this run (waiting for one that is acting), lets
-    /// the listener go, lifts the fence if it is this run's, and proves a write. Safe to call when nothing is shut.
+    /// Gives the leader back to its clients: waits for a switch that is acting, lifts the fence if it is this run's, lets
+    /// the listener go, ends every switch of this run, and proves a write. Safe to call when nothing is shut.
     async fn ensure_given_back(&self) -> Result<(), Trouble>;
     /// Its listener runs. Works without a session: a held server takes no connection.
     async fn ensure_listener_let_go(&self) -> Result<(), Trouble>;
@@ -246,6 +254,8 @@ pub struct ServerState {
     pub writable: Option<bool>,
     pub clients_admitted: Option<bool>,
     pub following: Option<bool>,
+    /// How far a follower is behind, as the side it follows sees it; `None`: not asked, or it cannot be measured.
+    pub behind: Option<Lag>,
     pub clients_connected: Option<u32>,
     /// Why something above is unknown.
     pub note: Option<String>,

@@ -225,7 +225,7 @@ async fn two_runs_at_once_meet_on_v1_itself() {
     corner.plan().await;
     corner.prepare().await;
     let first = corner.server(Side::V1);
-    first.position().await.unwrap();
+    first.ensure_followable().await.unwrap();
 
     let ours = corner.plan.run.clone();
     corner.change_plan(|plan| plan.run = "01930b2e-7a51-7cc0-9f00-00000badcafe".into());
@@ -234,10 +234,18 @@ async fn two_runs_at_once_meet_on_v1_itself() {
     assert_eq!(trouble.kind, Kind::Busy, "{}", trouble.one_line());
     assert_eq!(corner.picture(), before);
 
-    // A later process of the same run: the earlier one is dead, as the journal's lock is free.
+    // Whoever only looks disturbs nobody.
     corner.change_plan(|plan| plan.run.clone_from(&ours));
+    let holder = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    let tool = sql(&corner.v1_name(), holder);
+    let beside = corner.server(Side::V1);
+    beside.position().await.unwrap();
+    beside.state().await;
+    assert_eq!(sql(&corner.v1_name(), holder), tool);
+
+    // A later process of the same run that acts: the earlier one is dead, as the journal's lock is free.
     let later = corner.server(Side::V1);
-    later.position().await.unwrap();
-    let holders = sql(&corner.v1_name(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted");
-    assert_eq!(holders, "1");
+    later.ensure_followable().await.unwrap();
+    let now = sql(&corner.v1_name(), holder);
+    assert!(now != tool && now.lines().count() == 1, "{tool} then {now}");
 }

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use switchover::config::Limits;
 use switchover::config::OnFailure;
 use switchover::engine::postgres::Postgres;
-use switchover::engine::{Access, Engine, Place, Secrets, Server, Side, Survey, SurveyRequest, Verdict};
+use switchover::engine::{Access, Engine, Place, Secrets, Server, Serving, Side, Survey, SurveyRequest, Verdict};
 use switchover::plan::{Plan, SidePlan};
 use switchover::runtime::docker::Docker;
 use switchover::runtime::{Attachment, Image, LABEL_NAME, Recipe, Runtime};
@@ -205,7 +205,8 @@ impl Corner {
         let there = &self.plan;
         let serving = self.docker.container(&self.v2).await.unwrap().unwrap();
         let following = self.docker.container(&there.v1.id).await.unwrap().unwrap();
-        let before = Postgres.exchanged(&there.before).unwrap();
+        let ask = Serving { container: &serving, access: &self.access, runtime: &*self.docker };
+        let before = Postgres.exchanged(&there.before, &ask).await.unwrap();
         let back = switchover::switchback::plan(there, &serving, &following, before);
         assert!(!back.made_v2());
         std::mem::swap(&mut self.v1, &mut self.v2);

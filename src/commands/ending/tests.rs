@@ -21,6 +21,7 @@ fn side(container: &str, image: &str, writable: bool, following: bool) -> SideNo
             following: Some(following),
             clients_connected: Some(if writable { 8 } else { 0 }),
             note: None,
+            behind: None,
         },
     }
 }

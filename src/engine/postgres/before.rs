@@ -42,10 +42,10 @@ fn read(before: &serde_json::Value) -> Result<Before, Trouble> {
 
 /// For the run that undoes this one. The side that serves then has `wal_log_hints` and a limit of its own for what it
 /// keeps, both of this run: they stay.
-pub(super) fn exchanged(before: &serde_json::Value) -> Result<serde_json::Value, Trouble> {
+pub(super) fn exchanged(before: &serde_json::Value, subscriptions: Vec<u32>) -> Result<serde_json::Value, Trouble> {
     let before = read(before)?;
     let [v1, v2] = before.owners;
-    let exchanged = Before { owners: [v2, v1], slot_limit_ours: None, ..before };
+    let exchanged = Before { owners: [v2, v1], slot_limit_ours: None, subscriptions, ..before };
     serde_json::to_value(exchanged).map_err(|error| Trouble::bug("a record does not become text").because(error))
 }
 
@@ -75,7 +75,8 @@ pub(super) mod tests {
     fn a_run_that_undoes_another_one_changes_nothing_more_and_knows_whose_files_are_whose() {
         let mut there = any();
         there["slot_limit_ours"] = 1024.into();
-        let back = exchanged(&there).unwrap();
+        let back = exchanged(&there, vec![16400]).unwrap();
+        assert_eq!(back["subscriptions"], serde_json::json!([16400]));
         assert_eq!(back["owners"], serde_json::json!([[70, 70], [999, 999]]));
         assert_eq!(back["slot_limit_ours"], serde_json::Value::Null);
     }

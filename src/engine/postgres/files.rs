@@ -35,7 +35,8 @@ const REMOVE: &str = r#"cd "$1" && shift && rm -f -- "$@" && sync ."#;
 pub(super) const OURS: &[&str] = &[PASSFILE, SEEDED, OPEN_RULES, OPEN_SETTINGS, "switchover.new", "switchover.hba-new"];
 
 /// What the window leaves on V1.
-pub(super) const OF_THE_WINDOW: &[&str] = &["switchover.hba-shut", "switchover.hba-durable", "switchover.hba-open"];
+pub(super) const OF_THE_WINDOW: &[&str] =
+    &["switchover.hba-back", "switchover.hba-shut", "switchover.hba-durable", "switchover.hba-open"];
 
 /// `$1` directory. Reads its configuration again, without a session.
 const RELOAD: &str = r#"read -r pid rest < "$1/postmaster.pid" && kill -HUP "$pid""#;

@@ -15,30 +15,33 @@ use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
 /// V1 serves: no switch left, its listener runs, our fence is lifted and a write succeeded.
-/// `kept`: a session that is open already, for a V1 whose clients leave no room for another one.
+/// `kept`: a session that is open already. By it the fence is lifted before the listener goes: nobody who waits there is
+/// refused once more and goes looking elsewhere; and a V1 whose clients leave no room for another session needs none.
 pub(super) async fn ensure_given_back(place: &Place, kept: Option<Rc<Session>>) -> Result<(), Trouble> {
     let container = connect::container(place).await?;
-    // Lifted first where that can be: then nobody who waits at the held listener is refused once more, and goes looking
-    // elsewhere.
-    let lifted = match kept.filter(|session| session.is_alive()) {
-        Some(session) => lift(&session, place).await.map(|()| session).ok(),
-        None => None,
-    };
+    if let Some(session) = kept.filter(|session| session.is_alive()) {
+        match by(&session, place, &container).await {
+            Ok(()) => return Ok(()),
+            // V1 is being restarted, say: by a new session, then.
+            Err(trouble) => tracing::debug!("giving V1 back by the session that was open: {}", trouble.one_line()),
+        }
+    }
     hold::let_go(place, &container, &place.plan.v1.data).await?;
-    let session = if let Some(session) = lifted {
-        session
-    } else {
-        let session = connected(place, &container).await?;
-        lift(&session, place).await?;
-        Rc::new(session)
-    };
+    by(&connected(place, &container).await?, place, &container).await
+}
+
+async fn by(session: &Session, place: &Place, container: &str) -> Result<(), Trouble> {
+    lift(session, place).await?;
+    hold::let_go(place, container, &place.plan.v1.data).await?;
     // Lifted before the switch is ended: whoever dies in between, V1 is given back.
-    switch::ensure_ended(&session, &place.plan, &place.tell).await?;
-    prove_open(&session, place).await?;
+    switch::ensure_ended(session, &place.plan, &place.tell).await?;
+    prove_open(session, place).await?;
+    subscriptions::ensure_enabled(session, place).await?;
+    session.run("SELECT pg_reload_conf()").await?;
     let run = super::names::literal(&place.plan.run);
     session.run(&format!("SELECT pg_logical_emit_message(true, 'switchover', {run})")).await?;
-    copy_to(&session, files::DROP_ALL, "").await?;
-    switch::unlock(&session).await
+    copy_to(session, files::DROP_ALL, "").await?;
+    switch::unlock(session).await
 }
 
 /// V1 may have been restarted a moment ago: its start is waited for, a container that is down is not.
@@ -77,7 +80,6 @@ async fn lift(session: &Session, place: &Place) -> Result<(), Trouble> {
                 .because(Trouble::failed(format!("pg_hba.conf begins with: {line}"))));
         }
     }
-    subscriptions::ensure_enabled(session, place).await?;
     session.run("SELECT pg_reload_conf()").await
 }
 
@@ -85,7 +87,7 @@ async fn lift(session: &Session, place: &Place) -> Result<(), Trouble> {
 async fn prove_open(session: &Session, place: &Place) -> Result<(), Trouble> {
     let newer = format!(
         "SELECT count(*) > 0 FROM pg_stat_activity AS a \
-         WHERE a.backend_type = 'client backend' AND a.backend_start > pg_conf_load_time() AND {}",
+         WHERE a.backend_type = 'client backend' AND a.usename IS NOT NULL AND a.backend_start > pg_conf_load_time() AND {}",
         sessions::foreign(&place.plan)
     );
     let wait = Wait {

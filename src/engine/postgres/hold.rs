@@ -35,15 +35,22 @@ writers() {
     case ${title##*: } in checkpointer|'background writer'|'autovacuum launcher') echo "$child" ;; esac
   done 2>/dev/null
 }
+timer=
 while read -r order cap; do
   if [ "$(birth 2>/dev/null)" != "$born" ]; then echo gone; continue; fi
   case $order in
     stop)
       writing=$(writers)
       ( sleep "$cap"; [ "$(birth 2>/dev/null)" = "$born" ] && kill -CONT $(children) "$pid" ) </dev/null >/dev/null 2>&1 &
+      timer=$!
       if kill -STOP "$pid" 2>/dev/null; then echo stopped; else echo refused; fi ;;
     still)
-      kill -STOP $writing 2>/dev/null; echo still ;;
+      # Not after the cap: V1 may serve by then.
+      [ -z "$timer" ] || { kill -0 "$timer" && kill -STOP $writing; } 2>/dev/null
+      echo still ;;
+    beyond)
+      [ -z "$timer" ] || kill "$timer" 2>/dev/null
+      timer= ;;
   esac
 done
 wait
@@ -116,6 +123,17 @@ impl Signaller {
     pub(super) async fn still(&self) -> Result<(), Trouble> {
         self.0.borrow_mut().send("still").await
     }
+
+    pub(super) async fn end(self) -> Result<(), Trouble> {
+        let limit = Limit { name: "the helper's patience", value: Duration::from_secs(30) };
+        wait::within(limit, "the helper's end", self.0.into_inner().end()).await.map(drop)
+    }
+
+    /// Beyond the line nothing is continued by the clock any more: V1 shall write nothing.
+    #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
+    pub(super) async fn beyond(&self) -> Result<(), Trouble> {
+        self.0.borrow_mut().send("beyond").await
+    }
 }
 
 /// Continues the server's main process and what was stopped with it. Run in its data directory, inside its container.
@@ -130,11 +148,20 @@ kill -CONT "$pid"; }"#;
 /// The same without a session: a held server takes no connection. A server that runs is not disturbed; one that is down
 /// needs none.
 pub(super) async fn let_go(place: &Place, container: &str, data: &str) -> Result<(), Trouble> {
+    go_on(place, container, data, CONTINUE).await
+}
+
+/// Beyond the line: only so that clients are told no. What writes by itself stays still.
+pub(super) async fn let_refuse(place: &Place, container: &str, data: &str) -> Result<(), Trouble> {
+    go_on(place, container, data, r#"read -r pid rest < postmaster.pid && kill -CONT "$pid""#).await
+}
+
+async fn go_on(place: &Place, container: &str, data: &str, script: &str) -> Result<(), Trouble> {
     let now = place.runtime.container(container).await?;
     if now.is_none_or(|now| now.state != crate::runtime::State::Running) {
         return Ok(());
     }
-    let script = format!("cd \"$1\" && [ -e postmaster.pid ] || exit 0\n{CONTINUE} 2>/dev/null\nexit 0");
+    let script = format!("cd \"$1\" && [ -e postmaster.pid ] || exit 0\n{script} 2>/dev/null\nexit 0");
     let argv = ["sh", "-c", &script, "sh", data];
     let call = Call { argv: &argv, user: None, stdin: b"" };
     let output = place.runtime.exec(container, &call).await?;

@@ -45,7 +45,7 @@ mod window_on_a_server;
 
 use async_trait::async_trait;
 
-use super::{Engine, Place, Server, Survey, SurveyRequest};
+use super::{Engine, Place, Server, Serving, Survey, SurveyRequest};
 use crate::runtime::Image;
 use crate::trouble::Trouble;
 
@@ -73,7 +73,7 @@ impl Engine for Postgres {
         Box::new(server::PgServer::new(place))
     }
 
-    fn exchanged(&self, before: &serde_json::Value) -> Result<serde_json::Value, Trouble> {
-        before::exchanged(before)
+    async fn exchanged(&self, before: &serde_json::Value, ask: &Serving<'_>) -> Result<serde_json::Value, Trouble> {
+        before::exchanged(before, survey::subscriptions(ask).await?)
     }
 }

@@ -1,7 +1,8 @@
 //! One switchover of one database at a time, whatever state directory or host it is run from: an advisory lock on V1.
 //!
-//! The session that the tool keeps on V1 has it, so it goes with the tool. Between two processes of a run (prepared and
-//! not cut over yet) V2's container and what was made on V1 tell of the run.
+//! The session that the tool keeps on V1 has it, so it goes with the tool. Only what acts takes it: `status` looks beside a
+//! tool at work. Between two processes of a run (prepared and not cut over yet) V2's container and what was made on V1 tell
+//! of the run.
 
 use std::time::Duration;
 

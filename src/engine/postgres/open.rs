@@ -33,11 +33,15 @@ pub(super) async fn make_ready(place: &Place) -> Result<(), Trouble> {
 /// its time.
 pub(super) async fn ensure_open(session: &Session, place: &Place) -> Result<(), Trouble> {
     copy_to(session, RENAME, "").await?;
-    subscriptions::ensure_enabled(session, place).await?;
     let now = session.text("SELECT pg_read_file('pg_hba.conf')").await?.unwrap_or_default();
     if now.starts_with(access::closed(&place.plan).lines().next().unwrap_or_default()) {
         return Err(Trouble::person("V2's own access rules are missing: it stays closed")
             .hint(format!("put V1's pg_hba.conf into {} on V2, reload, `switchover resume`", connect::data(place))));
     }
-    prepare::reload(session, place).await
+    prepare::reload(session, place).await?;
+    // Clients first: what keeps a subscription off is no reason to keep them out.
+    if let Err(trouble) = subscriptions::ensure_enabled(session, place).await {
+        place.tell.warning(format!("V1's subscriptions are not enabled on V2: {}", trouble.one_line()));
+    }
+    session.run("SELECT pg_reload_conf()").await
 }

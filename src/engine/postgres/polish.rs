@@ -12,7 +12,7 @@ use crate::wait::{self, Limit};
 
 /// Settings that differ on purpose while V2 follows, or belong to the container.
 const APART: &str = "'archive_cleanup_command','archive_command','archive_library','config_file','data_directory',\
-    'external_pid_file','hba_file','hot_standby','ident_file','in_hot_standby','max_slot_wal_keep_size',\
+    'external_pid_file','hba_file','hot_standby','ident_file','in_hot_standby','lc_messages','max_slot_wal_keep_size',\
     'primary_conninfo','primary_slot_name','promote_trigger_file','recovery_end_command','recovery_min_apply_delay',\
     'recovery_target','recovery_target_lsn','recovery_target_name','recovery_target_time','recovery_target_timeline',\
     'recovery_target_xid','restore_command','synchronous_standby_names','transaction_read_only','wal_log_hints',\

@@ -157,6 +157,11 @@ pub(super) async fn ensure_unfollowable(place: &Place) -> Result<(), Trouble> {
     let plan = &place.plan;
     match connect::either(place, timeouts(place)).await {
         Ok(session) => {
+            match one_run::ensure_alone(&session, place).await {
+                // This run met another one at its first act: nothing on V1 is its own.
+                Err(trouble) if trouble.kind == Kind::Busy => return Ok(()),
+                other => other?,
+            }
             give_back_if_needed(&session, place).await?;
             ensure_no_slot(&session, place, &names::slot(plan)).await?;
             restore_slot_limit(&session, place, &before).await?;

@@ -82,9 +82,10 @@ pub(super) async fn is_stray(place: &Place) -> Result<bool, Trouble> {
 }
 
 async fn again_by_rewind(place: &Place) -> Result<Session, Trouble> {
-    rewind::ensure_rewound(place).await?;
+    rewind::ensure_rewound(place, "V2").await?;
     // The rewind has brought V1's own files: without these V2 would start as a second V1.
     standby::close(place).await?;
+    rewind::ended(place).await?;
     follow::ensure_following(place).await.map(|(session, _)| session)
 }
 
@@ -95,5 +96,6 @@ async fn again_by_copy(place: &Place) -> Result<Session, Trouble> {
     }
     seed::copy::ensure_unseeded(place).await?;
     seed::copy::ensure_seeded(place).await?;
+    rewind::ended(place).await?;
     follow::ensure_following(place).await.map(|(session, _)| session)
 }

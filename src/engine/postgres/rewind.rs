@@ -1,15 +1,21 @@
 //! pg_rewind: a server whose log has gone its own way becomes a copy of the other one again, at the cost of the
 //! blocks that differ.
+//!
+//! Data on which one was cut off can be trusted no more, not even by a second one (PostgreSQL's documentation of
+//! pg_rewind, Warning): it may have replaced the log that says what differs. So a mark outside the data tells that one
+//! was begun, and the label it writes at its end that it was finished.
+
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
 use super::before::Before;
 use super::checks::mount_of;
-use super::{auto_conf, connect, names, standby};
+use super::{auto_conf, connect, files, names, standby};
 use crate::engine::{Place, Side};
 use crate::runtime::{Container, File, HelperSpec, State};
-use crate::trouble::Trouble;
-use crate::wait::{self, Limit};
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
 
 /// `$1` data directory, `$2` connection. pg_rewind refuses to run as root, so the helper runs as the owner.
 const REWIND: &str = r#"
@@ -19,9 +25,46 @@ rm -f "$1/postmaster.pid"
 exec pg_rewind --target-pgdata="$1" --source-server="$2"
 "#;
 
+/// In the container's own layer: the data directory is the other side's in the end, marks included.
+const MARK: &str = "/switchover.rewinding";
+
+/// What was kept when a rewind was begun whose side does not run again yet.
+pub(super) async fn begun(place: &Place) -> Result<Option<String>, Trouble> {
+    let container = connect::container(place).await?;
+    let kept = place.runtime.read_file(&container, MARK).await?.unwrap_or_default();
+    Ok(String::from_utf8(kept).ok().filter(|kept| !kept.is_empty()))
+}
+
+/// Its files are ours again, or its data is another copy's.
+pub(super) async fn ended(place: &Place) -> Result<(), Trouble> {
+    if begun(place).await?.is_some() { mark(place, "").await } else { Ok(()) }
+}
+
+async fn mark(place: &Place, keep: &str) -> Result<(), Trouble> {
+    let container = connect::container(place).await?;
+    let file = File { path: MARK.into(), content: keep.as_bytes().to_vec(), mode: 0o600, uid: 0, gid: 0 };
+    place.runtime.put_file(&container, &file).await
+}
+
 /// `place` is stopped, and is made like the other side, which serves. Its configuration files are the other's
-/// afterwards: write ours before it is started.
-pub(super) async fn ensure_rewound(place: &Place) -> Result<(), Trouble> {
+/// afterwards: write ours before it is started, and say that it has [`ended`]. `keep`: what must be known then.
+pub(super) async fn ensure_rewound(place: &Place, keep: &str) -> Result<(), Trouble> {
+    ensure_no_rewind(place).await?;
+    if begun(place).await?.is_some() {
+        return match files::read(place, "backup_label").await? {
+            Some(_) => Ok(()),
+            None => Err(Trouble::failed("a rewind was cut off: its data can be trusted no more")),
+        };
+    }
+    mark(place, keep).await?;
+    let rewound = rewind(place).await;
+    if rewound.is_err() {
+        ensure_no_rewind(place).await?;
+    }
+    rewound
+}
+
+async fn rewind(place: &Place) -> Result<(), Trouble> {
     let plan = &place.plan;
     let before = Before::of(plan)?;
     let container = connect::found(place).await?;
@@ -32,7 +75,6 @@ pub(super) async fn ensure_rewound(place: &Place) -> Result<(), Trouble> {
         .ok_or_else(|| Trouble::failed(format!("{}'s data is in no volume: it cannot be rewound", place.side)))?;
     let source = Place { side: place.side.other(), ..place.clone() };
     refuse_shared(&connect::found(&source).await?, &mounts)?;
-    ensure_no_rewind(place).await?;
     let (uid, gid) = if place.side == Side::V1 { before.owners[0] } else { before.owners[1] };
     let (host, port, user) =
         (standby::host_of_other(place).await?, connect::port(&source).to_string(), names::admin(plan));
@@ -74,12 +116,27 @@ fn helper_name(place: &Place) -> String {
     format!("switchover-{}-rewind", place.plan.tag())
 }
 
-/// One that an earlier process began may still be at work: nothing may start on that data meanwhile.
+/// One that an earlier process began may still be at work: its end is waited for, and nothing starts on that data before.
 pub(super) async fn ensure_no_rewind(place: &Place) -> Result<(), Trouble> {
-    match place.runtime.container(&helper_name(place)).await? {
-        Some(left) => place.runtime.ensure_no_container(&left.id, &place.plan.run).await,
-        None => Ok(()),
+    let name = helper_name(place);
+    let wait = Wait {
+        what: "a rewind that an earlier process began",
+        limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
+        every: Duration::from_millis(200),
+        kind: Kind::Failed,
+    };
+    let ended = wait::until(wait, &place.tell, async || {
+        Ok(match place.runtime.container(&name).await? {
+            Some(left) if left.state == State::Running => Look::NotYet("it is at work".into()),
+            _ => Look::Done(()),
+        })
+    });
+    // In time or not, it is over then.
+    let in_time = ended.await;
+    if let Some(left) = place.runtime.container(&name).await? {
+        place.runtime.ensure_no_container(&left.id, &place.plan.run).await?;
     }
+    in_time
 }
 
 /// This side's mounts that hold data. `None`: it is not in mounts.

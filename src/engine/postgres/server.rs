@@ -49,11 +49,7 @@ impl PgServer {
         if let Some(session) = self.alive() {
             return Ok(session);
         }
-        let session = connect::admin(&self.place, "switchover", self.timeouts()).await?;
-        if self.place.side == Side::V1 {
-            one_run::ensure_alone(&session, &self.place).await?;
-        }
-        Ok(self.keep(session))
+        Ok(self.keep(connect::admin(&self.place, "switchover", self.timeouts()).await?))
     }
 
     fn keep(&self, session: Session) -> Rc<Session> {
@@ -72,8 +68,9 @@ impl PgServer {
         Place { side: self.place.side.other(), ..self.place.clone() }
     }
 
-    /// The leader's part of being ready: something that can hold its listener.
-    async fn leader_connected(&self) -> Result<(), Trouble> {
+    /// The leader's part of being ready: no other run is at it, and something can hold its listener.
+    async fn leader_connected(&self, session: &Session) -> Result<(), Trouble> {
+        one_run::ensure_alone(session, &self.place).await?;
         if self.signaller.borrow().is_none() {
             let container = connect::container(&self.place).await?;
             let signaller = hold::signaller(&self.place, &container).await?;
@@ -113,7 +110,9 @@ impl Server for PgServer {
     }
 
     async fn ensure_followable(&self) -> Result<String, Trouble> {
-        prepare::ensure_followable(&self.place).await
+        let sentence = prepare::ensure_followable(&self.place).await?;
+        one_run::ensure_alone(&*self.session().await?, &self.place).await?;
+        Ok(sentence)
     }
 
     async fn ensure_unfollowable(&self) -> Result<(), Trouble> {
@@ -180,21 +179,28 @@ impl Server for PgServer {
     async fn ensure_connected(&self) -> Result<(), Trouble> {
         let session = self.session().await?;
         match self.place.side {
-            Side::V1 => self.leader_connected().await,
+            Side::V1 => self.leader_connected(&session).await,
             Side::V2 => self.follower_connected(&session).await,
         }
     }
 
     async fn ensure_given_back(&self) -> Result<(), Trouble> {
         match successor::of_v1(&self.place).await? {
-            Some(place) => give_back::ensure_given_back(&place, self.alive()).await,
-            None => Ok(()),
+            Some(place) => give_back::ensure_given_back(&place, self.alive()).await?,
+            None => return Ok(()),
         }
+        // An order to it that is still on its way finds nobody, or is undone.
+        if let Some(signaller) = self.signaller.take().and_then(Rc::into_inner) {
+            signaller.end().await?;
+            let container = connect::container(&self.place).await?;
+            hold::let_go(&self.place, &container, connect::data(&self.place)).await?;
+        }
+        Ok(())
     }
 
     async fn ensure_listener_let_go(&self) -> Result<(), Trouble> {
         let container = connect::container(&self.place).await?;
-        hold::let_go(&self.place, &container, connect::data(&self.place)).await
+        hold::let_refuse(&self.place, &container, connect::data(&self.place)).await
     }
 
     async fn has_applied(&self, position: &Position) -> Result<bool, Trouble> {

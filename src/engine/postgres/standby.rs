@@ -62,6 +62,8 @@ fn settings(place: &Place, host: &str, keep_mib: u64) -> Vec<(&'static str, Stri
         ("hot_standby", "on".into()),
         ("wal_retrieve_retry_interval", "500ms".into()),
         ("wal_log_hints", "on".into()),
+        // Its own health check's words are read, until it serves.
+        ("lc_messages", "C".into()),
         ("max_slot_wal_keep_size", format!("{keep_mib}MB")),
     ]);
     all

@@ -6,7 +6,7 @@ use super::access::{self, Fence};
 use super::names::{self, literal};
 use super::session::{Session, Timeouts};
 use super::{connect, door, files};
-use crate::engine::{Place, ServerState};
+use crate::engine::{Lag, Place, ServerState};
 use crate::runtime::State;
 use crate::trouble::Trouble;
 
@@ -29,6 +29,7 @@ async fn look(place: &Place) -> Result<ServerState, Trouble> {
             following: Some(false),
             clients_connected: Some(0),
             note,
+            ..ServerState::default()
         });
     }
     let admitted = admitted(place).await;
@@ -36,10 +37,12 @@ async fn look(place: &Place) -> Result<ServerState, Trouble> {
         Ok(session) => said(&session, place, admitted).await,
         // Shut, and our role is gone with the run: the other side knows whether it follows.
         Err(trouble) => {
-            let following = seen_by_other(place).await;
+            let seen = seen_by_other(place).await;
+            let following = seen.map(|seen| seen.following);
             let writable = (following == Some(true) || admitted == Some(false)).then_some(false);
             let note = following.is_none().then(|| trouble.one_line());
-            Ok(ServerState { writable, clients_admitted: admitted, following, note, ..ServerState::default() })
+            let behind = seen.and_then(|seen| seen.behind);
+            Ok(ServerState { writable, clients_admitted: admitted, following, behind, note, ..ServerState::default() })
         }
     }
 }
@@ -69,18 +72,28 @@ async fn said(session: &Session, place: &Place, admitted: Option<bool>) -> Resul
             clients_admitted: admitted,
             following: Some(recovery == "true" && streaming == "true"),
             clients_connected: clients.parse().ok(),
-            note: None,
+            ..ServerState::default()
         }),
         _ => Err(Trouble::bug("a server's state was not understood")),
     }
 }
 
-async fn seen_by_other(place: &Place) -> Option<bool> {
+#[derive(Clone, Copy)]
+struct Seen {
+    following: bool,
+    behind: Option<Lag>,
+}
+
+/// A follower as the side it follows sees it.
+async fn seen_by_other(place: &Place) -> Option<Seen> {
     let other = Place { side: place.side.other(), ..place.clone() };
     let session = connect::either(&other, Timeouts::short(QUICK)).await.ok()?;
     let sql = format!(
-        "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = {}",
+        "SELECT count(*) || ' ' || coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::text, 'unknown') \
+         FROM pg_stat_replication WHERE state = 'streaming' AND application_name = {}",
         literal(&names::slot(&place.plan))
     );
-    session.text(&sql).await.ok().flatten().map(|count| count != "0")
+    let said = session.text(&sql).await.ok().flatten()?;
+    let (count, bytes) = said.split_once(' ')?;
+    Some(Seen { following: count != "0", behind: bytes.parse().ok().map(|bytes| Lag { bytes }) })
 }

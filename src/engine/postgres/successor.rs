@@ -24,7 +24,8 @@ pub(super) async fn of_v1(place: &Place) -> Result<Option<Place>, Trouble> {
     let v1 = crate::plan::SidePlan { id: found.id.clone(), ..place.plan.v1.clone() };
     let now = Place { plan: Rc::new(Plan { v1, ..(*place.plan).clone() }), ..place.clone() };
     if !holds_our_lines(&now, &found).await? {
-        place.tell.warning(format!("V1's container {name} was made anew, with other data: nothing is put back there"));
+        place.tell.warning(format!("V1's container {name} was made anew, and nothing of the run is in its data"));
+        place.runtime.ensure_left(&found.id, &place.plan.private_network).await?;
         return Ok(None);
     }
     if found.state != State::Running {

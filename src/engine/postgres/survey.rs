@@ -12,7 +12,7 @@ use super::names::literal;
 use super::said::{self, Fixed, Moving};
 use super::session::{Session, Timeouts, Turned, turned};
 use crate::config::quantity::Bytes;
-use crate::engine::{Access, Side, Survey, SurveyRequest};
+use crate::engine::{Access, Serving, Side, Survey, SurveyRequest};
 use crate::runtime::{Call, Container, Runtime};
 use crate::trouble::Trouble;
 
@@ -151,6 +151,14 @@ fn port(container: &Container) -> u16 {
     });
     let set = container.settings.get("PGPORT").map(String::as_str);
     separate.chain(joined).chain(set).find_map(|port| port.parse().ok()).unwrap_or(5432)
+}
+
+/// Those that are enabled now.
+pub(super) async fn subscriptions(ask: &Serving<'_>) -> Result<Vec<u32>, Trouble> {
+    let Serving { container, access, runtime } = *ask;
+    let inside = Inside { runtime, container, port: port(container), access, side: Side::V1 };
+    let session = inside.session(DATABASE, PATIENCE).await?;
+    Ok(said::moving(&session).await?.enabled_subscriptions())
 }
 
 async fn written(session: &Session) -> Result<Option<u64>, Trouble> {

@@ -56,9 +56,10 @@ fn block(plan: &Plan, attempt: u32, cap: Duration) -> Result<String, Trouble> {
     let (run, number) = armed_key(plan, attempt);
     let mark = access::durable_mark(plan);
     // A file that cannot be renamed is the open one all the same, but for milliseconds; the listener goes on whatever it
-    // is. The launcher of subscriptions sees only what is committed when the reload wakes it.
-    let enable =
-        subscriptions::enable(&Before::of(plan)?).map_or_else(String::new, |update| format!("{update}; COMMIT; "));
+    // is. Subscriptions last: their launcher sees only what is committed, and a commit may need what was stopped.
+    let enable = subscriptions::enable(&Before::of(plan)?).map_or_else(String::new, |update| {
+        format!("BEGIN {update}; EXCEPTION WHEN OTHERS THEN NULL; END; COMMIT; PERFORM pg_reload_conf(); ")
+    });
     Ok(format!(
         "DO $switch$ BEGIN \
          PERFORM pg_sleep({seconds}); \
@@ -70,9 +71,9 @@ fn block(plan: &Plan, attempt: u32, cap: Duration) -> Result<String, Trouble> {
          COPY (SELECT 1) TO PROGRAM {drop_durable}; \
          IF starts_with(pg_read_file('pg_hba.conf'), {mark}) THEN RETURN; END IF; \
          BEGIN COPY (SELECT 1) TO PROGRAM {lift}; EXCEPTION WHEN OTHERS THEN NULL; END; \
-         {enable}\
          PERFORM pg_reload_conf(); \
          COPY (SELECT 1) TO PROGRAM {go}; \
+         {enable}\
          END $switch$",
         seconds = cap.as_secs_f64(),
         try_lock = try_lock(),
@@ -96,15 +97,15 @@ pub(super) mod files {
          sync switchover.hba-new && mv -f switchover.hba-new switchover.hba-open && sync .";
     pub(in super::super) const SHUT: &str = "cat >/dev/null; cp -p switchover.hba-shut switchover.hba-new && \
          sync switchover.hba-new && mv -f switchover.hba-new pg_hba.conf";
-    /// Another name for the same file first: giving V1 back must not need room on its disk.
+    /// Another name for the same file first, which nobody else writes to: giving V1 back must not need room on its disk.
     pub(in super::super) const OPEN: &str = "cat >/dev/null; \
-         [ switchover.hba-open -ef pg_hba.conf ] || { rm -f switchover.hba-new; \
-         { ln switchover.hba-open switchover.hba-new 2>/dev/null || { cp -p switchover.hba-open switchover.hba-new && \
-         sync switchover.hba-new; }; } && mv -f switchover.hba-new pg_hba.conf; } && sync .";
+         [ switchover.hba-open -ef pg_hba.conf ] || { rm -f switchover.hba-back; \
+         { ln switchover.hba-open switchover.hba-back 2>/dev/null || { cp -p switchover.hba-open switchover.hba-back && \
+         sync switchover.hba-back; }; } && mv -f switchover.hba-back pg_hba.conf; } && sync .";
     pub(in super::super) const MAKE_DURABLE: &str =
         "cat >/dev/null; mv -f switchover.hba-durable pg_hba.conf && sync .";
     pub(in super::super) const DROP_DURABLE: &str = "cat >/dev/null; rm -f switchover.hba-durable";
-    pub(in super::super) const DROP_ALL: &str = "cat >/dev/null; rm -f switchover.hba-new switchover.hba-shut \
+    pub(in super::super) const DROP_ALL: &str = "cat >/dev/null; rm -f switchover.hba-new switchover.hba-back switchover.hba-shut \
          switchover.hba-durable switchover.hba-open && sync .";
     /// Beyond the line. The pids of the server's own writers come through the pipe: they are stopped, as they would
     /// soon write into V1's log, beyond the point where V2's history forks off, and V1 could not follow; a checkpoint

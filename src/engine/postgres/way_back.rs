@@ -11,7 +11,7 @@ use super::names::literal;
 use super::session::{Session, Timeouts, Turned, turned};
 use super::{auto_conf, connect, files, follow, hold, names, prepare, rewind, standby};
 use crate::engine::{Place, Side};
-use crate::runtime::{Attachment, Call, Container, File, State};
+use crate::runtime::{Attachment, Call, Container, State};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
@@ -23,7 +23,7 @@ pub(super) async fn ensure_still(place: &Place) -> Result<Session, Trouble> {
     if found.auto_remove {
         return Err(Trouble::failed("V1 was started with --rm: stopping it would remove it, so it is left as it is"));
     }
-    if rewinding(place).await?.is_some() {
+    if rewind::begun(place).await?.is_some() {
         return Err(Trouble::failed("V1 is half rewound: it cannot be read before that is finished"));
     }
     if found.state != State::Running || files::read(place, "standby.signal").await?.is_none() {
@@ -109,9 +109,7 @@ async fn follow_v2(place: &Place, leader: &Session) -> Result<String, Trouble> {
         return Ok(format!("V1 follows V2, at {at}"));
     }
     prepare::ensure_slot(leader, &names::slot(&place.plan)).await?;
-    if rewinding(place).await?.is_some() {
-        rewind::ensure_no_rewind(place).await?;
-        place.runtime.ensure_stopped(&place.plan.v1.id, "SIGINT", STOP_WITHIN).await?;
+    if rewind::begun(place).await?.is_some() {
         return again(place).await.map(|how| format!("{how} (rewound)"));
     }
     let v1 = ensure_still(place).await?;
@@ -173,37 +171,25 @@ async fn rewound(place: &Place, end: &str, fork: &str) -> Result<String, Trouble
     }
     let container = connect::found(place).await?;
     place.runtime.ensure_stopped(&container.id, "SIGINT", STOP_WITHIN).await?;
-    mark(place, &files::text(place, "pg_hba.conf").await?).await?;
     again(place).await.map(|how| format!("{how} (rewound: {past})"))
 }
 
-/// While V1 is being rewound, its fence is kept here, in its container's own layer: V1's data directory may hold V2's
-/// rules by then. Empty: it is not being rewound.
-const REWINDING: &str = "/switchover.rewinding";
-
-async fn mark(place: &Place, fence: &str) -> Result<(), Trouble> {
-    let content = fence.as_bytes().to_vec();
-    let file = File { path: REWINDING.into(), content, mode: 0o600, uid: 0, gid: 0 };
-    place.runtime.put_file(&place.plan.v1.id, &file).await
-}
-
-/// The fence of a V1 that an earlier process was rewinding.
-async fn rewinding(place: &Place) -> Result<Option<String>, Trouble> {
-    let kept = place.runtime.read_file(&place.plan.v1.id, REWINDING).await?.unwrap_or_default();
-    Ok(String::from_utf8(kept).ok().filter(|fence| !fence.is_empty()))
-}
-
-/// From a V1 that is stopped and marked, whatever of the rewind was done, to one that follows behind its fence.
+/// From a V1 that is stopped, rewound or not yet, to one that follows behind its fence. The fence is kept while V1's data
+/// directory may hold V2's rules.
 async fn again(place: &Place) -> Result<String, Trouble> {
-    let fence = rewinding(place).await?.ok_or_else(|| Trouble::bug("V1 is rewound without its fence kept"))?;
+    let fence = match rewind::begun(place).await? {
+        Some(fence) => fence,
+        None => files::text(place, "pg_hba.conf").await?,
+    };
     let v2 = Place { side: Side::V2, ..place.clone() };
     checkpoint(&v2).await?;
-    rewind::ensure_rewound(place).await?;
-    let settings = files::text(place, "postgresql.auto.conf").await?;
+    let rewound = rewind::ensure_rewound(place, &fence).await;
     files::write(place, "pg_hba.conf", fence.as_bytes()).await?;
+    rewound?;
+    let settings = files::text(place, "postgresql.auto.conf").await?;
     let original = auto_conf::without_any(&settings);
     standby::write(place, &original, follow::keep_mib(place), standby::Leader::Other).await?;
-    mark(place, "").await?;
+    rewind::ended(place).await?;
     place.runtime.ensure_started(&place.plan.v1.id).await?;
     follow::until_following(place).await.map(|(_, how)| how)
 }

@@ -324,6 +324,9 @@ impl Window for PgWindow {
     async fn let_listener_go(&self) -> Result<(), Trouble> {
         let writers = "SELECT pid FROM pg_stat_activity \
                        WHERE backend_type IN ('background writer', 'checkpointer', 'autovacuum launcher')";
+        if let Some(signaller) = &self.signaller {
+            signaller.beyond().await?;
+        }
         self.session.run(&format!("COPY ({writers}) TO PROGRAM {}", literal(files::CONTINUE_BEYOND))).await?;
         self.held.set(false);
         Ok(())

@@ -257,6 +257,7 @@ pub(in super::super) async fn ensure_unseeded(place: &Place) -> Result<(), Troub
     let (plan, before) = (&place.plan, Before::of(&place.plan)?);
     refuse_not_ours(place)?;
     ensure_no_copy(place).await?;
+    rewind::ensure_no_rewind(place).await?;
     for (volume, _) in &plan.v2_volumes {
         if !place.runtime.volume_exists(volume).await? {
             return Ok(());
