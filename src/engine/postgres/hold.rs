@@ -67,7 +67,7 @@ pub(super) async fn signaller(place: &Place, container: &str) -> Result<Option<S
     let Some(pid) = v1.host_pid else { return Ok(None) };
     let pid = pid.to_string();
     let spec = HelperSpec {
-        name: format!("switchover-{}-signaller", place.plan.tag()),
+        name: helper_name(place),
         image: place.plan.v2.image_id.clone(),
         entrypoint: ["sh", "-c", SIGNALLER, "sh", &pid].map(str::to_owned).to_vec(),
         user: Some("0:0".into()),
@@ -93,6 +93,18 @@ pub(super) async fn signaller(place: &Place, container: &str) -> Result<Option<S
     let why = answer.unwrap_or_else(|| "no answer".into());
     place.tell.warning(format!("V1's listener cannot be held ({why}): new connections will be refused instead"));
     Ok(None)
+}
+
+fn helper_name(place: &Place) -> String {
+    format!("switchover-{}-signaller", place.plan.tag())
+}
+
+/// With its timer: nobody stops or continues V1 from outside any more.
+pub(super) async fn ensure_no_signaller(place: &Place) -> Result<(), Trouble> {
+    match place.runtime.container(&helper_name(place)).await? {
+        Some(left) => place.runtime.ensure_no_container(&left.id, &place.plan.run).await,
+        None => Ok(()),
+    }
 }
 
 impl Signaller {
@@ -122,11 +134,6 @@ impl Signaller {
     #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
     pub(super) async fn still(&self) -> Result<(), Trouble> {
         self.0.borrow_mut().send("still").await
-    }
-
-    pub(super) async fn end(self) -> Result<(), Trouble> {
-        let limit = Limit { name: "the helper's patience", value: Duration::from_secs(30) };
-        wait::within(limit, "the helper's end", self.0.into_inner().end()).await.map(drop)
     }
 
     /// Beyond the line nothing is continued by the clock any more: V1 shall write nothing.

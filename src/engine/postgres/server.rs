@@ -190,8 +190,8 @@ impl Server for PgServer {
             None => return Ok(()),
         }
         // An order to it that is still on its way finds nobody, or is undone.
-        if let Some(signaller) = self.signaller.take().and_then(Rc::into_inner) {
-            signaller.end().await?;
+        if self.signaller.take().is_some() {
+            hold::ensure_no_signaller(&self.place).await?;
             let container = connect::container(&self.place).await?;
             hold::let_go(&self.place, &container, connect::data(&self.place)).await?;
         }
