@@ -498,7 +498,7 @@ async fn works_from_afar(c: &Corner, d: &Docker) {
 }
 
 #[tokio::test]
-#[ignore = "run as another user by the next test"]
+#[ignore = "as_nobody by itself: the next test runs it, as another user"]
 async fn as_nobody() {
     let trouble = Docker::connect(None, None).await.err().unwrap();
     assert_eq!(trouble.what, "no permission to use the container engine's socket /var/run/docker.sock");
