@@ -65,7 +65,7 @@ def nears($met): if $met == null then "" elif $met then "reached" else "not yet"
       (select(wanted("seed")) | seed,
         below("peak memory of the tool"; [$memory[0][] | select(.guard | not) | .kB / 1000] | peak("MB"); 40; "MB"),
         below("peak memory of its guard"; [$memory[0][] | select(.guard) | .kB / 1000] | peak("MB"); 40; "MB")),
-      ($tool[0][] | .figures[] | below(.name; .values | spread(.unit); .must; .unit))
+      ($tool[0][] | .figures[] | .unit as $unit | below(.name; .values | spread($unit); .must; $unit))
     ],
     clients: ($all | group_by([.pair, .side]) | map({
       pair: .[0].pair, side: .[0].side, runs: length,
