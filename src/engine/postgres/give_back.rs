@@ -37,7 +37,6 @@ async fn by(session: &Session, place: &Place, container: &str) -> Result<(), Tro
     switch::ensure_ended(session, &place.plan, &place.tell).await?;
     prove_open(session, place).await?;
     subscriptions::ensure_enabled(session, place).await?;
-    session.run("SELECT pg_reload_conf()").await?;
     let run = super::names::literal(&place.plan.run);
     session.run(&format!("SELECT pg_logical_emit_message(true, 'switchover', {run})")).await?;
     copy_to(session, files::DROP_ALL, "").await?;

@@ -101,10 +101,7 @@ fn helper_name(place: &Place) -> String {
 
 /// With its timer: nobody stops or continues V1 from outside any more.
 pub(super) async fn ensure_no_signaller(place: &Place) -> Result<(), Trouble> {
-    match place.runtime.container(&helper_name(place)).await? {
-        Some(left) => place.runtime.ensure_no_container(&left.id, &place.plan.run).await,
-        None => Ok(()),
-    }
+    place.runtime.ensure_no_container(&helper_name(place), &place.plan.run).await
 }
 
 impl Signaller {

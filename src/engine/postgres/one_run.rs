@@ -34,7 +34,7 @@ pub(super) async fn ensure_alone(session: &Session, place: &Place) -> Result<(),
         what: "the session of an earlier process of this run to end",
         limit: Limit { name: "limits.statement", value: Duration::from_secs(5) },
         every: Duration::from_millis(20),
-        kind: Kind::Busy,
+        kind: Kind::Failed,
     };
     wait::until(wait, &place.tell, async || {
         if session.text(&format!("SELECT pg_try_advisory_lock({first}, {second})")).await?.as_deref() == Some("t") {

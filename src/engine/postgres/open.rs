@@ -43,5 +43,5 @@ pub(super) async fn ensure_open(session: &Session, place: &Place) -> Result<(), 
     if let Err(trouble) = subscriptions::ensure_enabled(session, place).await {
         place.tell.warning(format!("V1's subscriptions are not enabled on V2: {}", trouble.one_line()));
     }
-    session.run("SELECT pg_reload_conf()").await
+    Ok(())
 }

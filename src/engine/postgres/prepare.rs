@@ -159,7 +159,11 @@ pub(super) async fn ensure_unfollowable(place: &Place) -> Result<(), Trouble> {
         Ok(session) => {
             match one_run::ensure_alone(&session, place).await {
                 // This run met another one at its first act: nothing on V1 is its own.
-                Err(trouble) if trouble.kind == Kind::Busy => return Ok(()),
+                Err(trouble)
+                    if trouble.kind == Kind::Busy && !access::is_marked(&files::text(place, RULES).await?, plan) =>
+                {
+                    return Ok(());
+                }
                 other => other?,
             }
             give_back_if_needed(&session, place).await?;

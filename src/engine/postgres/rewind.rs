@@ -133,9 +133,7 @@ pub(super) async fn ensure_no_rewind(place: &Place) -> Result<(), Trouble> {
     });
     // In time or not, it is over then.
     let in_time = ended.await;
-    if let Some(left) = place.runtime.container(&name).await? {
-        place.runtime.ensure_no_container(&left.id, &place.plan.run).await?;
-    }
+    place.runtime.ensure_no_container(&name, &place.plan.run).await?;
     in_time
 }
 

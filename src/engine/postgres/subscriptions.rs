@@ -20,12 +20,11 @@ pub(super) fn enable(before: &Before) -> Option<String> {
     set(before, true)
 }
 
-/// To be followed by a reload, which wakes the launcher.
+/// Enabled, and their launcher awake.
 pub(super) async fn ensure_enabled(session: &Session, place: &Place) -> Result<(), Trouble> {
-    match enable(&Before::of(&place.plan)?) {
-        Some(statement) => session.run(&statement).await,
-        None => Ok(()),
-    }
+    let Some(statement) = enable(&Before::of(&place.plan)?) else { return Ok(()) };
+    session.run(&statement).await?;
+    session.run("SELECT pg_reload_conf()").await
 }
 
 fn set(before: &Before, enabled: bool) -> Option<String> {

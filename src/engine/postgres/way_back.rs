@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::before::Before;
 use super::names::literal;
 use super::session::{Session, Timeouts, Turned, turned};
-use super::{auto_conf, connect, files, follow, hold, names, prepare, rewind, standby};
+use super::{auto_conf, connect, files, follow, names, prepare, rewind, standby};
 use crate::engine::{Place, Side};
 use crate::runtime::{Attachment, Call, Container, State};
 use crate::trouble::{Kind, Trouble};
@@ -39,15 +39,25 @@ pub(super) async fn ensure_still(place: &Place) -> Result<Session, Trouble> {
     until_readable(place).await
 }
 
-/// The server's own writers stand still since the fence; they cannot quit before they are continued, and the server
-/// would wait for them.
+/// `$1` data directory. The server's own writers stand still since the fence, and cannot quit before they are continued.
+/// Each is told to quit itself before that: one that goes on for a moment writes the log that it is late with (the
+/// background writer every 15 s), past the fork.
+const QUIT: &str = r#"
+cd "$1" && read -r pid rest < postmaster.pid && kill -QUIT "$pid" || exit 0
+for stat in /proc/[0-9]*/stat; do
+  read -r line < "$stat" || continue
+  set -- ${line##*) }
+  [ "$2" = "$pid" ] || continue
+  kill -QUIT "${line%% *}"
+  kill -CONT "${line%% *}"
+done 2>/dev/null
+kill -CONT "$pid" 2>/dev/null
+exit 0
+"#;
+
 async fn quit(place: &Place, found: &Container) -> Result<(), Trouble> {
     if found.state == State::Running {
-        let script = format!(
-            "cd \"$1\" && read -r pid rest < postmaster.pid && kill -QUIT \"$pid\" || exit 0\n{}\nexit 0",
-            hold::CONTINUE
-        );
-        let argv = ["sh", "-c", &script, "sh", connect::data(place)];
+        let argv = ["sh", "-c", QUIT, "sh", connect::data(place)];
         let call = Call { argv: &argv, user: Some("0:0"), stdin: b"" };
         // It may end under this call: what counts is that it stops.
         if let Err(trouble) = place.runtime.exec(&found.id, &call).await {

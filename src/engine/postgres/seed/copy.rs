@@ -236,10 +236,7 @@ fn helper_name(place: &Place) -> String {
 
 /// A copy that an earlier process began and that still runs goes with its helper.
 async fn ensure_no_copy(place: &Place) -> Result<(), Trouble> {
-    match place.runtime.container(&helper_name(place)).await? {
-        Some(left) => place.runtime.ensure_no_container(&left.id, &place.plan.run).await,
-        None => Ok(()),
-    }
+    place.runtime.ensure_no_container(&helper_name(place), &place.plan.run).await
 }
 
 /// The leader may not have noticed: it goes on sending to an address that is gone, for as long as TCP repeats (15 min).
