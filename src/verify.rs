@@ -33,7 +33,7 @@ pub async fn compare(
         let (a, b) = (a?, b?);
         tables += 1;
         rows += a.rows;
-        if percent < 100.0 {
+        if !a.whole {
             sampled.push(format!("{} ({percent:.1} % of {})", table.name, Bytes(table.bytes)));
         }
         if a != b {

@@ -342,4 +342,6 @@ pub struct Table {
 pub struct Fingerprint {
     pub rows: u64,
     pub hash: String,
+    /// All rows were looked at, whatever share was asked for.
+    pub whole: bool,
 }

@@ -20,6 +20,7 @@ use switchover::trouble::Trouble;
 
 mod acts;
 mod faults;
+mod logical;
 mod places;
 mod writer;
 
@@ -181,7 +182,7 @@ impl Corner {
             access: &self.access,
             runtime: &*self.docker,
             tell: &self.tell,
-            allow: &["data-loss-unlogged".to_owned()],
+            allow: &["data-loss-unlogged", "no-primary-key", "large-objects"].map(str::to_owned),
             limits: &limits,
         };
         Postgres.survey(&ask).await
@@ -263,6 +264,7 @@ impl Corner {
         plan.v2_volumes = storage.v2_volumes;
         plan.v1_data_mounts = storage.v1_data_mounts;
         plan.v1_networks = v1.networks.clone();
+        plan.method = survey.method.clone();
         plan.before = survey.before.clone();
         plan.bytes = survey.bytes;
         self.plan = Rc::new(plan);

@@ -3,6 +3,7 @@
 //! The first line of a fence bears run and attempt: only our own fence is ever lifted, and whoever finds a shut V1
 //! reads why.
 
+use super::checks::Method;
 use super::names::{admin, ident, probe, replication};
 use crate::plan::Plan;
 
@@ -101,11 +102,14 @@ fn ours(plan: &Plan, for_probe: &str) -> String {
     text + &end
 }
 
+/// A logical follower connects to a database, as clients do.
 fn for_follower(plan: &Plan) -> String {
     let role = ident(&replication(plan));
-    ["samenet", "127.0.0.1/32", "::1/128"]
-        .map(|from| format!("host replication {role} {from} scram-sha-256\n"))
-        .concat()
+    let to = match Method::of(plan) {
+        Method::Physical => "replication",
+        Method::Logical => "all",
+    };
+    ["samenet", "127.0.0.1/32", "::1/128"].map(|from| format!("host {to} {role} {from} scram-sha-256\n")).concat()
 }
 
 fn marks(plan: &Plan) -> (String, String) {

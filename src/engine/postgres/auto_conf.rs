@@ -67,7 +67,7 @@ pub(super) fn value(text: &str, name: &str) -> Option<String> {
 }
 
 /// As PostgreSQL's configuration files want it.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
 }
 

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::logical::{Cluster, Identity};
+
 use crate::plan::Plan;
 use crate::trouble::Trouble;
 
@@ -27,11 +29,33 @@ pub(super) struct Before {
     /// V1's enabled subscriptions, as its catalog numbers them.
     #[serde(default)]
     pub(super) subscriptions: Vec<u32>,
+    /// What the method `logical` needs to know; `None`: the other method.
+    #[serde(default)]
+    pub(super) logical: Option<Logical>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Logical {
+    pub(super) cluster: Cluster,
+    /// In this order, which numbers the slots.
+    pub(super) databases: Vec<Carried>,
+}
+
+/// A database that is carried over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Carried {
+    pub(super) name: String,
+    /// Tables that V1 marks differently for as long as it is followed, with the old mark.
+    pub(super) identities: Vec<Identity>,
 }
 
 impl Before {
     pub(super) fn of(plan: &Plan) -> Result<Before, Trouble> {
         read(&plan.before)
+    }
+
+    pub(super) fn logical(plan: &Plan) -> Result<Logical, Trouble> {
+        read(&plan.before)?.logical.ok_or_else(|| Trouble::bug("the plan is not of the method logical"))
     }
 }
 
@@ -67,6 +91,7 @@ pub(super) mod tests {
             roles: Vec::new(),
             slots: Vec::new(),
             subscriptions: Vec::new(),
+            logical: None,
         };
         serde_json::to_value(before).unwrap()
     }

@@ -1,5 +1,6 @@
 //! What was made for the run alone goes: roles, lines in the access rules, files, settings.
 
+use super::checks::Method;
 use super::session::Timeouts;
 use super::{access, auto_conf, connect, files, names, prepare, roles};
 use crate::engine::Place;
@@ -9,7 +10,11 @@ use crate::trouble::{Kind, Trouble};
 /// the slot's limit. A follower gets the roles' end by replication, and has no other copy of anything.
 pub(super) async fn ensure_clean(place: &Place, keep_following: bool) -> Result<(), Trouble> {
     let plan = &place.plan;
-    let mut secrets = vec![names::ADMIN_SECRET, names::PROBE_SECRET];
+    // A logical follower keeps our role: it gets no role's end by replication, and a switchback asks it.
+    let mut secrets = match (Method::of(plan), keep_following) {
+        (Method::Logical, true) => vec![names::PROBE_SECRET],
+        _ => vec![names::ADMIN_SECRET, names::PROBE_SECRET],
+    };
     let mut gone = vec![names::admin(plan), names::probe(plan)];
     if !keep_following {
         gone.push(names::replication(plan));

@@ -1,11 +1,15 @@
 //! Getting in: as the tool's own role, over the private network or a tunnel, never through the clients' address.
 //! Before that role exists: through the container's own loopback, which the official images trust.
 
+use std::time::Duration;
+
 use super::names;
 use super::session::{Login, Session, Timeouts, Turned, turned};
+use super::wire::Wire;
 use crate::engine::{Access, Place, Side};
 use crate::runtime::{Container, LABEL_RUN, Runtime, Stream};
 use crate::trouble::Trouble;
+use crate::wait::{self, Limit};
 
 /// Every session of ours is in this database: advisory locks belong to one.
 pub(super) const DATABASE: &str = "postgres";
@@ -96,9 +100,28 @@ pub(super) async fn admin_in(
     Session::open(stream(place).await?, &login, timeouts).await
 }
 
+/// As the tool's own role, in the protocol itself.
+pub(super) async fn wire(
+    place: &Place,
+    stream: Box<dyn Stream>,
+    database: &str,
+    application: &str,
+    replication: bool,
+) -> Result<Wire, Trouble> {
+    let password = place.secrets.secret(names::ADMIN_SECRET)?;
+    let login = Login { user: &names::admin(&place.plan), password: Some(&password), database, application };
+    let limit = Limit { name: "limits.statement", value: Duration::from_secs(30) };
+    wait::within(limit, "connecting to PostgreSQL", Wire::open(stream, &login, replication)).await
+}
+
 /// As the tool's own role where it exists, else by local access. Trouble of the kind `Refused`: it answers, and knows
 /// neither us nor the user.
 pub(super) async fn either(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
+    either_in(place, DATABASE, timeouts).await
+}
+
+/// The same in any database.
+pub(super) async fn either_in(place: &Place, database: &str, timeouts: Timeouts) -> Result<Session, Trouble> {
     let container = found(place).await?;
     let inside = Inside {
         runtime: &*place.runtime,
@@ -108,12 +131,14 @@ pub(super) async fn either(place: &Place, timeouts: Timeouts) -> Result<Session,
         side: place.side,
     };
     // Local access first: where our role is not there yet, a try as it would be an error line in V1's log.
-    match inside.session(DATABASE, timeouts).await {
+    match inside.session(database, timeouts).await {
         Ok(session) => Ok(session),
-        Err(refused) => admin(place, "switchover", timeouts).await.map_err(|trouble| match turned(&trouble) {
-            Some(Turned::Away) => refused,
-            _ => trouble,
-        }),
+        Err(refused) => {
+            admin_in(place, database, "switchover", timeouts).await.map_err(|trouble| match turned(&trouble) {
+                Some(Turned::Away) => refused,
+                _ => trouble,
+            })
+        }
     }
 }
 

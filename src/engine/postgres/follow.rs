@@ -94,7 +94,7 @@ pub(super) async fn until_following(place: &Place) -> Result<(Session, String), 
 }
 
 /// A server that has ended since, or was started again, will not get better by waiting.
-async fn refuse_ended(place: &Place, first: &Container) -> Result<(), Trouble> {
+pub(super) async fn refuse_ended(place: &Place, first: &Container) -> Result<(), Trouble> {
     let now = connect::found(place).await?;
     if now.state == State::Running && now.started_at == first.started_at {
         return Ok(());

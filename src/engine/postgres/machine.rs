@@ -27,7 +27,7 @@ case $gid in *[!0-9]*) gid=$(sed -n "s/^$gid:[^:]*:\([0-9]*\):.*/\1/p" /etc/grou
 say uid "$uid"
 say gid "${gid:-0}"
 say free "$(df -P -k / 2>/dev/null | awk 'END { print $(NF-2) }')"
-for tool in pg_basebackup pg_rewind psql; do
+for tool in pg_basebackup pg_rewind psql initdb pg_dump pg_dumpall pg_restore; do
   { command -v "$tool" || ls "${server%/*}/$tool"; } >/dev/null 2>&1 && say tool "$tool"
 done
 libraries=
@@ -35,8 +35,21 @@ for dir in "$("${server%/*}/pg_config" --pkglibdir 2>/dev/null)" "${server%/*}/.
   if [ -n "$dir" ] && [ -e "$dir/plpgsql.so" ]; then libraries=$dir; break; fi
 done
 [ -z "$libraries" ] || say libraries known
+for share in "$("${server%/*}/pg_config" --sharedir 2>/dev/null)" /usr/share/postgresql/* /usr/local/share/postgresql; do
+  if [ -n "$share" ] && [ -e "$share/extension/plpgsql.control" ]; then break; fi
+done
 for need; do
   case $need in
+    ext:*)
+      control=$share/extension/${need#ext:}.control
+      [ ! -e "$control" ] || say has "$need $(sed -n "s/^ *default_version *= *'\([^']*\)'.*/\1/p" "$control")"
+      continue ;;
+    locale:*)
+      case ${need#locale:} in
+        C|POSIX) say has "$need" ;;
+        *) LC_ALL=${need#locale:} locale 2>&1 >/dev/null | grep -q . || say has "$need" ;;
+      esac
+      continue ;;
     lib:/*) file=${need#lib:} ;;
     lib:*) file=$libraries/${need#lib:} ;;
     *) file=$need ;;

@@ -15,6 +15,7 @@ mod follow;
 mod give_back;
 mod health;
 mod hold;
+mod logical;
 mod machine;
 mod names;
 mod one_run;
@@ -42,6 +43,7 @@ mod way_back;
 mod window;
 #[cfg(test)]
 mod window_on_a_server;
+mod wire;
 
 use async_trait::async_trait;
 
@@ -70,7 +72,10 @@ impl Engine for Postgres {
     }
 
     fn server(&self, place: Place) -> Box<dyn Server> {
-        Box::new(server::PgServer::new(place))
+        match checks::Method::of(&place.plan) {
+            checks::Method::Physical => Box::new(server::PgServer::new(place)),
+            checks::Method::Logical => Box::new(logical::LogicalServer::new(place)),
+        }
     }
 
     async fn exchanged(&self, before: &serde_json::Value, ask: &Serving<'_>) -> Result<serde_json::Value, Trouble> {

@@ -27,6 +27,28 @@ pub(super) fn slot(plan: &Plan) -> String {
     format!("switchover_{}", plan.tag())
 }
 
+/// The method `logical` has a slot for each database, numbered as in the plan. The subscription that feeds on it bears the
+/// same name.
+pub(super) fn slot_of(plan: &Plan, database: usize) -> String {
+    format!("switchover_{}_{database}", plan.tag())
+}
+
+/// Whether a slot, or a walsender's name, is of this run, by either method.
+pub(super) fn is_slot(plan: &Plan, name: &str) -> bool {
+    let of = slot(plan);
+    name == of || name.strip_prefix(&format!("{of}_")).is_some_and(|n| n.parse::<usize>().is_ok())
+}
+
+/// The same as a regular expression.
+pub(super) fn any_slot(plan: &Plan) -> String {
+    format!("^{}(_[0-9]+)?$", slot(plan))
+}
+
+/// The publication in each database of the leader.
+pub(super) fn publication(plan: &Plan) -> String {
+    format!("switchover_{}", plan.tag())
+}
+
 /// An identifier, quoted.
 pub(super) fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

@@ -16,17 +16,27 @@ const RENAME: &str = "cat >/dev/null; [ -e switchover.open-hba ] || exit 0; \
 /// What V2 will have when it serves: V1's present rules and settings, without what the run set on V1.
 pub(super) async fn make_ready(place: &Place) -> Result<(), Trouble> {
     let leader = Place { side: place.side.other(), ..place.clone() };
-    let rules = files::text(&leader, "pg_hba.conf").await?;
-    if access::fence_of(&rules, &place.plan) != access::Fence::None {
-        return Err(Trouble::failed("V1's access rules are those of a fence; they cannot be carried to V2"));
-    }
     let settings = files::text(&leader, "postgresql.auto.conf").await?;
     let original = auto_conf::without_ours(&settings, &place.plan);
     let kept =
         [("wal_log_hints", "on".to_owned()), ("max_slot_wal_keep_size", format!("{}MB", follow::keep_mib(place)))];
-    let settings = auto_conf::with_ours(&original, &place.plan, &kept);
+    make_ready_with(place, &auto_conf::with_ours(&original, &place.plan, &kept)).await
+}
+
+/// The same with these settings.
+pub(super) async fn make_ready_with(place: &Place, settings: &str) -> Result<(), Trouble> {
+    let rules = rules_of_leader(place).await?;
     files::write(place, files::OPEN_SETTINGS, settings.as_bytes()).await?;
     files::write(place, files::OPEN_RULES, access::with_our_rules(&rules, &place.plan).as_bytes()).await
+}
+
+pub(super) async fn rules_of_leader(place: &Place) -> Result<String, Trouble> {
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let rules = files::text(&leader, "pg_hba.conf").await?;
+    match access::fence_of(&rules, &place.plan) {
+        access::Fence::None => Ok(rules),
+        _ => Err(Trouble::failed("V1's access rules are those of a fence; they cannot be carried to V2")),
+    }
 }
 
 /// That clients do get in is proven by the write through their own address that follows: a knock here would cost them

@@ -2,6 +2,7 @@
 
 use super::access::{self, Fence};
 use super::before::Before;
+use super::checks::Method;
 use super::names::{self, literal};
 use super::session::{Session, Timeouts};
 use super::{auto_conf, connect, files, give_back, one_run, position, roles, switch};
@@ -21,7 +22,9 @@ pub(super) async fn ensure_followable(place: &Place) -> Result<String, Trouble> 
     roles::ensure(&session, place).await?;
     ensure_rules(&session, place).await?;
     ensure_slot_limit(&session, place, &before).await?;
-    ensure_slot(&session, &names::slot(&place.plan)).await?;
+    if Method::of(&place.plan) == Method::Physical {
+        ensure_slot(&session, &names::slot(&place.plan)).await?;
+    }
     let limit = match before.slot_limit_ours {
         Some(mib) => format!("keeps at most {} of its log for V2", Bytes(mib << 20)),
         None => "keeps its log for V2 within its own limit".to_owned(),

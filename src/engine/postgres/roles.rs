@@ -3,6 +3,9 @@
 use postgres_protocol::password::scram_sha_256;
 use secrecy::ExposeSecret;
 
+use super::before::Before;
+use super::checks::Method;
+use super::connect;
 use super::names::{self, ident, literal};
 use super::session::Session;
 use crate::engine::Place;
@@ -26,11 +29,24 @@ pub(super) async fn ensure(session: &Session, place: &Place) -> Result<(), Troub
             ))
             .await?;
     }
-    // Where everybody's right to connect was taken away.
-    let probe = names::probe(plan);
-    let may = format!("SELECT has_database_privilege({}, 'postgres', 'CONNECT')", literal(&probe));
-    if session.text(&may).await?.as_deref() != Some("t") {
-        session.run(&format!("GRANT CONNECT ON DATABASE postgres TO {}", ident(&probe))).await?;
+    ensure_may_connect(session, &names::probe(plan), connect::DATABASE).await?;
+    if Method::of(plan) == Method::Logical {
+        for database in Before::logical(plan)?.databases {
+            ensure_may_connect(session, &names::replication(plan), &database.name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Where everybody's right to connect was taken away.
+async fn ensure_may_connect(session: &Session, role: &str, database: &str) -> Result<(), Trouble> {
+    let may = format!(
+        "SELECT has_database_privilege({}, oid, 'CONNECT') FROM pg_database WHERE datname = {}",
+        literal(role),
+        literal(database)
+    );
+    if session.text(&may).await?.as_deref() == Some("f") {
+        session.run(&format!("GRANT CONNECT ON DATABASE {} TO {}", ident(database), ident(role))).await?;
     }
     Ok(())
 }
@@ -56,12 +72,12 @@ pub(super) async fn ensure_none(session: &Session, roles: &[String]) -> Result<(
     for role in found.split(' ') {
         // Only what was granted: a REVOKE of nothing writes the default rights down, and V1 would not be as before.
         let granted = format!(
-            "SELECT count(*) FROM pg_database AS d, aclexplode(d.datacl) AS a \
-             WHERE d.datname = 'postgres' AND a.grantee = (SELECT oid FROM pg_roles WHERE rolname = {})",
+            "SELECT coalesce(json_agg(DISTINCT d.datname), '[]') FROM pg_database AS d, aclexplode(d.datacl) AS a \
+             WHERE a.grantee = (SELECT oid FROM pg_roles WHERE rolname = {})",
             literal(role)
         );
-        if session.text(&granted).await?.as_deref() != Some("0") {
-            session.run(&format!("REVOKE CONNECT ON DATABASE postgres FROM {}", ident(role))).await?;
+        for database in session.json::<Vec<String>>(&granted).await? {
+            session.run(&format!("REVOKE CONNECT ON DATABASE {} FROM {}", ident(&database), ident(role))).await?;
         }
         session.run(&format!("DROP ROLE {}", ident(role))).await?;
     }

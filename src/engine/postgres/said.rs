@@ -95,6 +95,8 @@ pub(super) struct Database {
     pub(super) name: String,
     pub(super) bytes: u64,
     pub(super) connectable: bool,
+    pub(super) collate: String,
+    pub(super) ctype: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -114,6 +116,8 @@ pub(super) struct Inside {
     /// Indexes and partitionings whose order is the C library's, or ICU's.
     pub(super) ordered_by_libc: u32,
     pub(super) ordered_by_icu: u32,
+    /// Some of their names.
+    pub(super) ordered: Vec<String>,
 }
 
 /// The settings that prechecks ask for.
@@ -220,7 +224,8 @@ const FIXED: &str = "SELECT json_build_object(
   'version_num', current_setting('server_version_num')::int,
   'version', split_part(current_setting('server_version'), ' ', 1),
   'databases', (SELECT json_agg(json_build_object(
-      'name', datname, 'bytes', pg_database_size(oid), 'connectable', datallowconn) ORDER BY datname)
+      'name', datname, 'bytes', pg_database_size(oid), 'connectable', datallowconn,
+      'collate', datcollate::text, 'ctype', datctype::text) ORDER BY datname)
     FROM pg_database),
   'tablespaces', (SELECT coalesce(json_agg(json_build_object(
       'name', spcname, 'path', pg_tablespace_location(oid)) ORDER BY spcname), '[]')
@@ -239,12 +244,16 @@ const INSIDE: &str = "SELECT json_build_object(
   'libraries', (SELECT coalesce(json_agg(DISTINCT probin), '[]') FROM pg_proc AS p
     JOIN pg_language AS l ON l.oid = p.prolang WHERE l.lanname = 'c' AND probin IS NOT NULL),
   'ordered_by_libc', count(*) FILTER (WHERE provider = 'c' AND ordering NOT IN ('C', 'POSIX')),
-  'ordered_by_icu', count(*) FILTER (WHERE provider = 'i'))
+  'ordered_by_icu', count(*) FILTER (WHERE provider = 'i'),
+  'ordered', coalesce((json_agg(name) FILTER (WHERE provider = 'i' OR provider = 'c' AND ordering NOT IN ('C', 'POSIX')
+    AND left(name, 3) <> 'pg_')), '[]'))
 FROM (SELECT CASE WHEN c.oid = 100 THEN coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') ELSE c.collprovider::text END
       AS provider,
-    CASE WHEN c.oid = 100 THEN d.datcollate::text ELSE coalesce(c.collcollate::text, '') END AS ordering
-  FROM (SELECT unnest(indcollation::oid[]) AS oid FROM pg_index
-    UNION ALL SELECT unnest(partcollation::oid[]) FROM pg_partitioned_table) AS used
+    CASE WHEN c.oid = 100 THEN d.datcollate::text ELSE coalesce(c.collcollate::text, '') END AS ordering, used.name
+  FROM (SELECT unnest(i.indcollation::oid[]) AS oid, x.relname::text AS name
+      FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+    UNION ALL SELECT unnest(p.partcollation::oid[]), x.relname::text
+      FROM pg_partitioned_table AS p JOIN pg_class AS x ON x.oid = p.partrelid) AS used
   JOIN pg_collation AS c ON c.oid = used.oid
   JOIN pg_database AS d ON d.datname = current_database()) AS ordered";
 
@@ -264,6 +273,11 @@ pub(super) async fn fixed(session: &Session) -> Result<Fixed, Trouble> {
 
 pub(super) async fn inside(session: &Session) -> Result<Inside, Trouble> {
     session.json(INSIDE).await
+}
+
+/// Libraries that the server loads at its start.
+pub(super) async fn preload(session: &Session) -> Result<String, Trouble> {
+    Ok(session.text("SELECT current_setting('shared_preload_libraries')").await?.unwrap_or_default())
 }
 
 fn list(words: &[&str]) -> String {

@@ -16,7 +16,7 @@ use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server,
 use crate::trouble::Trouble;
 
 pub(super) struct PgServer {
-    place: Place,
+    pub(super) place: Place,
     /// Opened beforehand, so that the window opens none; opened again where it was lost.
     session: RefCell<Option<Rc<Session>>>,
     signaller: RefCell<Option<Rc<Signaller>>>,
@@ -37,39 +37,39 @@ impl PgServer {
         }
     }
 
-    fn timeouts(&self) -> Timeouts {
+    pub(super) fn timeouts(&self) -> Timeouts {
         Timeouts::short(self.place.plan.limits.statement.0)
     }
 
-    fn alive(&self) -> Option<Rc<Session>> {
+    pub(super) fn alive(&self) -> Option<Rc<Session>> {
         self.session.borrow().clone().filter(|session| session.is_alive())
     }
 
-    async fn session(&self) -> Result<Rc<Session>, Trouble> {
+    pub(super) async fn session(&self) -> Result<Rc<Session>, Trouble> {
         if let Some(session) = self.alive() {
             return Ok(session);
         }
         Ok(self.keep(connect::admin(&self.place, "switchover", self.timeouts()).await?))
     }
 
-    fn keep(&self, session: Session) -> Rc<Session> {
+    pub(super) fn keep(&self, session: Session) -> Rc<Session> {
         let session = Rc::new(session);
         self.session.replace(Some(Rc::clone(&session)));
         session
     }
 
-    fn forget_sessions(&self) {
+    pub(super) fn forget_sessions(&self) {
         self.session.replace(None);
         self.views.replace(None);
         self.kept.replace(None);
     }
 
-    fn other(&self) -> Place {
+    pub(super) fn other(&self) -> Place {
         Place { side: self.place.side.other(), ..self.place.clone() }
     }
 
     /// The leader's part of being ready: no other run is at it, and something can hold its listener.
-    async fn leader_connected(&self, session: &Session) -> Result<(), Trouble> {
+    pub(super) async fn leader_connected(&self, session: &Session) -> Result<(), Trouble> {
         one_run::ensure_alone(session, &self.place).await?;
         if self.signaller.borrow().is_none() {
             let container = connect::container(&self.place).await?;
@@ -90,12 +90,26 @@ impl PgServer {
         let slot = names::slot(&self.place.plan);
         prepare::ensure_no_slot(session, &self.place, &slot).await?;
         prepare::ensure_slot(session, &slot).await?;
+        self.ensure_views().await
+    }
+
+    /// Sessions for a view of the data, where there is to be one.
+    pub(super) async fn ensure_views(&self) -> Result<(), Trouble> {
         let missing = !self.views.borrow().as_ref().is_some_and(Views::are_alive);
         if self.place.plan.verify && missing {
             let views = Views::open(&self.place).await?;
             self.views.replace(Some(views));
         }
         Ok(())
+    }
+
+    /// The view that was kept, if this process kept one.
+    pub(super) async fn kept_view(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble> {
+        let kept = self.kept.borrow_mut().take();
+        match kept {
+            Some(kept) => Ok(Some(kept.listed().await?)),
+            None => Ok(None),
+        }
     }
 }
 
@@ -238,12 +252,9 @@ impl Server for PgServer {
     }
 
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble> {
-        let kept = self.kept.borrow_mut().take();
-        if let Some(kept) = kept {
-            return Ok(Some(kept.listed().await?));
-        }
-        if self.place.side == Side::V2 {
-            return Ok(None);
+        let kept = self.kept_view().await?;
+        if kept.is_some() || self.place.side == Side::V2 {
+            return Ok(kept);
         }
         self.forget_sessions();
         let session = way_back::ensure_still(&self.place).await?;

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
+use super::checks::Method;
 use super::connect;
 use super::names::ident;
 use super::session::{Session, Timeouts};
@@ -27,6 +28,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1";
 
 /// Sessions, one a database, opened beforehand; the view begins later.
 pub(super) struct Views {
+    method: Method,
     sessions: Vec<(String, Session)>,
 }
 
@@ -46,7 +48,7 @@ impl Views {
             session.run(PINS).await?;
             sessions.push((name, session));
         }
-        Ok(Views { sessions })
+        Ok(Views { method: Method::of(&place.plan), sessions })
     }
 
     pub(super) fn are_alive(&self) -> bool {
@@ -56,12 +58,16 @@ impl Views {
     /// From now on they see what there is now. One round trip.
     pub(super) async fn begin(self) -> Result<Kept, Trouble> {
         try_join_all(self.sessions.iter().map(|(_, session)| session.run(BEGIN))).await?;
-        Ok(Kept { sessions: self.sessions.into_iter().map(|(name, session)| (name, Rc::new(session))).collect() })
+        Ok(Kept {
+            method: self.method,
+            sessions: self.sessions.into_iter().map(|(name, session)| (name, Rc::new(session))).collect(),
+        })
     }
 }
 
 /// A view that has begun.
 pub(super) struct Kept {
+    method: Method,
     sessions: Vec<(String, Rc<Session>)>,
 }
 
@@ -70,12 +76,15 @@ impl Kept {
     pub(super) async fn listed(self) -> Result<Box<dyn Snapshot>, Trouble> {
         let mut things = BTreeMap::new();
         for (database, session) in &self.sessions {
-            for thing in session.json::<Vec<Listed>>(LIST).await? {
+            let things_there = session.json::<Vec<Listed>>(LIST).await?;
+            // Filled on each side at another time.
+            let comparable = |thing: &Listed| self.method == Method::Physical || !thing.materialised;
+            for thing in things_there.into_iter().filter(comparable) {
                 let name = format!("{}.{}", shown(database), thing.shown());
                 things.insert(name, (Rc::clone(session), thing));
             }
         }
-        Ok(Box::new(PgSnapshot { things }))
+        Ok(Box::new(PgSnapshot { method: self.method, things }))
     }
 }
 
@@ -84,10 +93,11 @@ struct Listed {
     schema: String,
     name: String,
     bytes: u64,
+    materialised: bool,
 }
 
 const LIST: &str = "SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname, \
-        'bytes', pg_table_size(c.oid))), '[]') \
+        'bytes', pg_table_size(c.oid), 'materialised', c.relkind = 'm')), '[]') \
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
     WHERE c.relpersistence = 'p' AND (c.relkind IN ('r', 'm') \
         AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
@@ -121,6 +131,7 @@ fn shown(name: &str) -> String {
 }
 
 struct PgSnapshot {
+    method: Method,
     things: BTreeMap<String, (Rc<Session>, Listed)>,
 }
 
@@ -136,12 +147,14 @@ impl Snapshot for PgSnapshot {
             self.things.get(table).ok_or_else(|| Trouble::bug(format!("{table} is not in this view")))?;
         // One table that cannot be read must not end the view of the others.
         session.run("SAVEPOINT one").await?;
+        // Two servers that were filled by themselves have the same rows in different blocks.
+        let percent = if self.method == Method::Logical { 100.0 } else { percent };
         let said = session.text(&listed.statement(percent)).await;
         session.run("ROLLBACK TO SAVEPOINT one; RELEASE SAVEPOINT one").await?;
         let said = said?.unwrap_or_default();
         let (rows, hash) = said.split_once(' ').ok_or_else(|| Trouble::bug("a fingerprint without rows"))?;
         let rows = rows.parse().map_err(|_| Trouble::bug("a number of rows that is no number"))?;
-        Ok(Fingerprint { rows, hash: hash.to_owned() })
+        Ok(Fingerprint { rows, hash: hash.to_owned(), whole: self.method == Method::Logical || percent >= 100.0 })
     }
 
     async fn end(self: Box<Self>) -> Result<(), Trouble> {
@@ -157,7 +170,7 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_names() {
-        let listed = Listed { schema: "s\"x".into(), name: "t; --\n".into(), bytes: 1 };
+        let listed = Listed { schema: "s\"x".into(), name: "t; --\n".into(), bytes: 1, materialised: false };
         assert!(listed.statement(100.0).ends_with("FROM ONLY \"s\"\"x\".\"t; --\n\" AS t"));
         assert!(listed.statement(2.5).ends_with(" AS t TABLESAMPLE SYSTEM (2.5) REPEATABLE (0)"));
         assert_eq!(listed.shown(), r#"\"s\"\"x\".\"t; --\n\""#);

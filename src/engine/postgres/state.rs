@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::access::{self, Fence};
+use super::checks::Method;
 use super::names::{self, literal};
 use super::session::{Session, Timeouts};
 use super::{connect, door, files};
@@ -59,9 +60,17 @@ async fn admitted(place: &Place) -> Option<bool> {
 }
 
 async fn said(session: &Session, place: &Place, admitted: Option<bool>) -> Result<ServerState, Trouble> {
+    let receives = match Method::of(&place.plan) {
+        Method::Physical => "SELECT count(*) > 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'".to_owned(),
+        Method::Logical => format!(
+            "SELECT count(s.oid) > 0 AND count(s.oid) = count(w.pid) FROM pg_subscription AS s \
+             LEFT JOIN pg_stat_subscription AS w ON w.subid = s.oid AND w.relid IS NULL AND w.received_lsn IS NOT NULL \
+             WHERE s.subname ~ {}",
+            literal(&names::any_slot(&place.plan))
+        ),
+    };
     let sql = format!(
-        "SELECT pg_is_in_recovery() || ' ' || EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming') \
-         || ' ' || (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend' \
+        "SELECT pg_is_in_recovery() || ' ' || ({receives}) || ' ' || (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend' \
          AND a.pid <> pg_backend_pid() AND a.usename IS DISTINCT FROM {})",
         literal(&names::admin(&place.plan)),
     );
@@ -70,7 +79,7 @@ async fn said(session: &Session, place: &Place, admitted: Option<bool>) -> Resul
         [recovery, streaming, clients] => Ok(ServerState {
             writable: admitted.map(|admitted| admitted && recovery == "false"),
             clients_admitted: admitted,
-            following: Some(recovery == "true" && streaming == "true"),
+            following: Some(streaming == "true"),
             clients_connected: clients.parse().ok(),
             ..ServerState::default()
         }),
@@ -90,8 +99,8 @@ async fn seen_by_other(place: &Place) -> Option<Seen> {
     let session = connect::either(&other, Timeouts::short(QUICK)).await.ok()?;
     let sql = format!(
         "SELECT count(*) || ' ' || coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::text, 'unknown') \
-         FROM pg_stat_replication WHERE state = 'streaming' AND application_name = {}",
-        literal(&names::slot(&place.plan))
+         FROM pg_stat_replication WHERE state = 'streaming' AND application_name ~ {}",
+        literal(&names::any_slot(&place.plan))
     );
     let said = session.text(&sql).await.ok().flatten()?;
     let (count, bytes) = said.split_once(' ')?;

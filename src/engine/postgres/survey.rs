@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::auto_conf;
-use super::before::Before;
+use super::before::{Before, Carried, Logical};
 use super::checks::{self, Found};
 use super::connect::{DATABASE, Inside};
+use super::logical::{self, InDatabase};
 use super::machine::{self, Machine};
 use super::names::literal;
 use super::said::{self, Fixed, Moving};
@@ -33,6 +34,9 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
     let data = moving.setting("data_directory").to_owned();
     let mut needs: Vec<String> = checks::libraries_of(&moving, &inside).into_iter().collect();
     needs.extend(checks::outside_files(&moving, &data).into_iter().map(str::to_owned));
+    let cluster = logical::cluster(&v1.session).await?;
+    let in_databases = in_databases(&v1, &fixed).await?;
+    needs.extend(checks::for_another_version(&in_databases, &fixed, &cluster));
     let here = machine::of_container(ask.runtime, ask.v1).await?;
     let there = machine::of_image(ask.runtime, ask.v2, &ask.v1.user, &needs).await?;
     let wal_directory = wal_directory(ask.runtime, ask.v1, &data).await?;
@@ -46,6 +50,8 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         moving: &moving,
         fixed: &fixed,
         inside: &inside,
+        in_databases: &in_databases,
+        cluster: &cluster,
         v1: &here,
         v2: &there,
         v1_free,
@@ -66,7 +72,7 @@ fn written_down(found: &Found<'_>, before: &Before) -> Result<Survey, Trouble> {
         engine: "postgresql".into(),
         v1_version: found.fixed.version.clone(),
         v2_version: found.v2.version.clone(),
-        method: "physical".into(),
+        method: checks::method(found).name().into(),
         seed: "copy".into(),
         more_data: before.tablespaces.iter().chain(&before.wal_directory).cloned().collect(),
         v1_data: data,
@@ -135,6 +141,16 @@ impl Server<'_> {
         }
         Ok(all)
     }
+}
+
+/// What only the method `logical` asks each database.
+async fn in_databases(v1: &Server<'_>, fixed: &Fixed) -> Result<Vec<(String, InDatabase)>, Trouble> {
+    let mut all = Vec::new();
+    for database in fixed.databases.iter().filter(|database| database.connectable) {
+        let session = v1.inside.session(&database.name, PATIENCE).await?;
+        all.push((database.name.clone(), logical::in_database(&session).await?));
+    }
+    Ok(all)
 }
 
 /// As the command line or the environment says; else the usual one.
@@ -209,7 +225,14 @@ async fn before(ask: &SurveyRequest<'_>, found: &Found<'_>) -> Result<Before, Tr
         roles: found.fixed.roles.clone(),
         slots: found.moving.slots.iter().map(|slot| slot.name.clone()).collect(),
         subscriptions: found.moving.enabled_subscriptions(),
+        logical: (checks::method(found) == checks::Method::Logical).then(|| carried(found)),
     })
+}
+
+fn carried(found: &Found<'_>) -> Logical {
+    let database =
+        |(name, database): &(String, InDatabase)| Carried { name: name.clone(), identities: database.keyless.clone() };
+    Logical { cluster: found.cluster.clone(), databases: found.in_databases.iter().map(database).collect() }
 }
 
 /// V1's own limit, where it has one, is stricter knowledge than ours.

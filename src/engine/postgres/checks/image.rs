@@ -11,18 +11,9 @@ const OLDEST: u32 = 13;
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
     let mut checks = vec![same_major(found), not_older(found), architecture(found)];
-    checks.push(ordering(
-        "c-library",
-        "C library",
-        [&found.v1.libc, &found.v2.libc],
-        found.inside.iter().map(|(_, inside)| inside.ordered_by_libc).sum(),
-    ));
-    checks.push(ordering(
-        "icu",
-        "ICU",
-        [&found.v1.icu, &found.v2.icu],
-        found.inside.iter().map(|(_, inside)| inside.ordered_by_icu).sum(),
-    ));
+    let [libc, icu] = dependents(found);
+    checks.push(ordering("c-library", "C library", [&found.v1.libc, &found.v2.libc], libc));
+    checks.push(ordering("icu", "ICU", [&found.v1.icu, &found.v2.icu], icu));
     checks.push(libraries(found));
     checks.push(tools(found));
     checks
@@ -47,6 +38,25 @@ fn same_major(found: &Found<'_>) -> Check {
         ),
         None => refused(id, "the version of V2's server is not known", "try `postgres --version` in V2's image"),
     }
+}
+
+pub(super) fn is_same_major(found: &Found<'_>) -> bool {
+    // Where V2's version is not known, what streaming asks for says so.
+    major_minor(&found.v2.version).is_none_or(|(v2, _)| v2 == found.fixed.version_num / 10_000)
+}
+
+/// No index or partitioning of V1 would be in another order on V2.
+pub(super) fn is_same_order(found: &Found<'_>) -> bool {
+    let [libc, icu] = dependents(found);
+    let same = |v1: &str, v2: &str| v1 == v2 && !v1.is_empty();
+    (same(&found.v1.libc, &found.v2.libc) || libc == 0) && (same(&found.v1.icu, &found.v2.icu) || icu == 0)
+}
+
+pub(super) fn dependents(found: &Found<'_>) -> [u32; 2] {
+    [
+        found.inside.iter().map(|(_, inside)| inside.ordered_by_libc).sum(),
+        found.inside.iter().map(|(_, inside)| inside.ordered_by_icu).sum(),
+    ]
 }
 
 fn not_older(found: &Found<'_>) -> Check {
@@ -146,7 +156,7 @@ fn tools(found: &Found<'_>) -> Check {
     if !found.v2.tools.iter().any(|tool| tool == "pg_basebackup") {
         return refused(id, "V2's image has no pg_basebackup", "use an image with PostgreSQL's client programs");
     }
-    if found.v2.tools.len() < 3 {
+    if !["psql", "pg_rewind"].iter().all(|tool| found.v2.tools.iter().any(|has| has == tool)) {
         return noted(
             id,
             "V2's image lacks psql or pg_rewind: no proof of a write through the clients' address, and a promotion \

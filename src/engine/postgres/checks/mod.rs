@@ -1,5 +1,7 @@
 //! Every precheck: an id that never changes, a verdict, what was found, and what to do about it. Pure.
 
+use super::before::Before;
+use super::logical::{Cluster, InDatabase};
 use super::machine::Machine;
 use super::said::{Fixed, Inside, Moving};
 use crate::config::Limits;
@@ -9,11 +11,13 @@ use crate::runtime::{Container, Image};
 
 mod fixed;
 mod image;
+mod logical;
 mod moving;
 mod room;
 
 pub(super) use fixed::{mount_of, outside_files};
 pub(super) use image::libraries_of;
+pub(super) use logical::for_another_version;
 
 /// All that was found, of both sides.
 pub(super) struct Found<'a> {
@@ -23,6 +27,9 @@ pub(super) struct Found<'a> {
     pub(super) moving: &'a Moving,
     pub(super) fixed: &'a Fixed,
     pub(super) inside: &'a [(String, Inside)],
+    /// Under the same names; looked at for the method `logical`.
+    pub(super) in_databases: &'a [(String, InDatabase)],
+    pub(super) cluster: &'a Cluster,
     pub(super) v1: &'a Machine,
     pub(super) v2: &'a Machine,
     pub(super) v1_free: Option<u64>,
@@ -41,18 +48,56 @@ impl Found<'_> {
     }
 }
 
+/// How V2 can be made to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// Its log is V1's: the same major version, and the same order of text.
+    Physical,
+    /// It is written to as V1 is: any newer version, any library.
+    Logical,
+}
+
+impl Method {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Method::Physical => "physical",
+            Method::Logical => LOGICAL,
+        }
+    }
+    pub(super) fn of(plan: &Plan) -> Method {
+        if plan.method == LOGICAL { Method::Logical } else { Method::Physical }
+    }
+}
+
+const LOGICAL: &str = "logical";
+
+/// Streaming where it is possible: it carries everything there is.
+pub(super) fn method(found: &Found<'_>) -> Method {
+    if image::is_same_major(found) && image::is_same_order(found) { Method::Physical } else { Method::Logical }
+}
+
 /// The whole list, for `plan`.
 pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
+    let method = method(found);
     let mut checks = image::checks(found);
     checks.extend(fixed::checks(found));
-    checks.extend(moving::checks(found.moving, None, found.allow));
+    checks.extend(moving::checks(found.moving, None, found.allow, method, found.fixed.databases.len()));
     checks.extend(room::checks(found));
+    if method == Method::Logical {
+        checks.retain(|check| !logical::NOT_ASKED.contains(&check.id.as_str()));
+        checks.splice(0..0, logical::checks(found));
+    }
     checks
 }
 
 /// Those that may have changed since; what this run itself made is not held against V1.
 pub(super) fn again(moving: &Moving, plan: &Plan) -> Vec<Check> {
-    moving::checks(moving, Some(plan), &plan.allow)
+    let databases = Before::logical(plan).map_or(1, |logical| logical.databases.len());
+    let mut checks = moving::checks(moving, Some(plan), &plan.allow, Method::of(plan), databases);
+    if Method::of(plan) == Method::Logical {
+        checks.retain(|check| !logical::NOT_ASKED.contains(&check.id.as_str()));
+    }
+    checks
 }
 
 fn passed(id: &str, found: impl Into<String>) -> Check {

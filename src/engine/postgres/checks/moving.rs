@@ -1,6 +1,6 @@
 //! What may change on V1 between the survey and the window.
 
-use super::{count, noted, passed, refused, some, unless_allowed};
+use super::{Method, count, noted, passed, refused, some, unless_allowed};
 use crate::config::quantity::Span;
 use crate::engine::Check;
 use crate::engine::postgres::before::Before;
@@ -12,21 +12,33 @@ use crate::wait::human;
 /// Sessions of the copy: one for the files, one for the log.
 const SENDERS: u32 = 2;
 
-/// `plan`: the run whose own role and slot are not held against V1.
-pub(super) fn checks(moving: &Moving, plan: Option<&Plan>, allow: &[String]) -> Vec<Check> {
+/// `plan`: the run whose own role and slot are not held against V1. `databases`: how many are carried.
+pub(super) fn checks(
+    moving: &Moving,
+    plan: Option<&Plan>,
+    allow: &[String],
+    method: Method,
+    databases: usize,
+) -> Vec<Check> {
     let ours = Ours::of(plan);
+    let databases = u32::try_from(databases).unwrap_or(u32::MAX);
+    let (slots_needed, senders_needed) = match method {
+        Method::Physical => (1, SENDERS),
+        // One more: a slot is made by a session that stays while another one copies.
+        Method::Logical => (databases, databases.saturating_add(1)),
+    };
     vec![
         primary(moving),
         superuser(moving),
-        senders(moving, &ours),
-        slots(moving, &ours),
+        senders(moving, &ours, senders_needed),
+        slots(moving, &ours, slots_needed),
         archiver(moving, allow),
         backup(moving),
         prepared(moving),
         long_transactions(moving),
         other_replicas(moving, &ours, allow),
-        logical_slots(moving, allow),
-        subscriptions(moving, &ours),
+        logical_slots(moving, &ours, allow),
+        subscriptions(moving, &ours, method),
         background_workers(moving),
         synchronous(moving),
         files_in_order(moving),
@@ -34,21 +46,24 @@ pub(super) fn checks(moving: &Moving, plan: Option<&Plan>, allow: &[String]) -> 
     ]
 }
 
-struct Ours {
-    slot: String,
+struct Ours<'a> {
+    plan: Option<&'a Plan>,
     users: [String; 2],
     /// What the plan knows of; `None`: there is no plan yet.
     subscriptions: Option<Vec<u32>>,
 }
 
-impl Ours {
-    fn of(plan: Option<&Plan>) -> Ours {
+impl Ours<'_> {
+    fn of(plan: Option<&Plan>) -> Ours<'_> {
         let name = |of: fn(&Plan) -> String| plan.map(of).unwrap_or_default();
         Ours {
-            slot: name(names::slot),
+            plan,
             users: [name(names::replication), name(names::admin)],
             subscriptions: plan.and_then(|plan| Before::of(plan).ok()).map(|before| before.subscriptions),
         }
+    }
+    fn slot(&self, name: &str) -> bool {
+        self.plan.is_some_and(|plan| names::is_slot(plan, name))
     }
     fn replicas<'a>(&'a self, moving: &'a Moving) -> impl Iterator<Item = &'a str> {
         moving
@@ -73,28 +88,28 @@ fn superuser(moving: &Moving) -> Check {
     refused("access", "the user we get in with is not a superuser", "give a superuser's name and password")
 }
 
-fn senders(moving: &Moving, ours: &Ours) -> Check {
+fn senders(moving: &Moving, ours: &Ours<'_>, needed: u32) -> Check {
     let id = "free-senders";
     let used = u32::try_from(ours.replicas(moving).count()).unwrap_or(u32::MAX);
     match moving.number("max_wal_senders") {
-        Some(max) if max >= used.saturating_add(SENDERS) => passed(id, format!("{used} of {max} used")),
+        Some(max) if max >= used.saturating_add(needed) => passed(id, format!("{used} of {max} used")),
         Some(max) => refused(
             id,
-            format!("max_wal_senders is {max} and {used} are used; {SENDERS} are needed"),
+            format!("max_wal_senders is {max} and {used} are used; {needed} are needed"),
             "raise max_wal_senders on V1 (takes a restart)",
         ),
         None => refused(id, "max_wal_senders is not known", "look at V1"),
     }
 }
 
-fn slots(moving: &Moving, ours: &Ours) -> Check {
+fn slots(moving: &Moving, ours: &Ours<'_>, needed: u32) -> Check {
     let id = "free-slots";
-    let used = u32::try_from(moving.slots.iter().filter(|slot| slot.name != ours.slot).count()).unwrap_or(u32::MAX);
+    let used = u32::try_from(moving.slots.iter().filter(|slot| !ours.slot(&slot.name)).count()).unwrap_or(u32::MAX);
     match moving.number("max_replication_slots") {
-        Some(max) if max > used => passed(id, format!("{used} of {max} used")),
+        Some(max) if max >= used.saturating_add(needed) => passed(id, format!("{used} of {max} used")),
         Some(max) => refused(
             id,
-            format!("max_replication_slots is {max} and all are used"),
+            format!("max_replication_slots is {max} and {used} are used; {needed} are needed"),
             "drop a slot that nobody uses, or raise max_replication_slots on V1 (takes a restart)",
         ),
         None => refused(id, "max_replication_slots is not known", "look at V1"),
@@ -175,10 +190,10 @@ fn long_transactions(moving: &Moving) -> Check {
     }
 }
 
-fn other_replicas(moving: &Moving, ours: &Ours, allow: &[String]) -> Check {
+fn other_replicas(moving: &Moving, ours: &Ours<'_>, allow: &[String]) -> Check {
     let id = "other-replicas";
     let mut names: Vec<&str> = ours.replicas(moving).collect();
-    let slots = moving.slots.iter().filter(|slot| !slot.logical && slot.name != ours.slot);
+    let slots = moving.slots.iter().filter(|slot| !slot.logical && !ours.slot(&slot.name));
     names.extend(slots.map(|slot| slot.name.as_str()));
     if names.is_empty() {
         return passed(id, "none");
@@ -192,9 +207,12 @@ fn other_replicas(moving: &Moving, ours: &Ours, allow: &[String]) -> Check {
     )
 }
 
-fn logical_slots(moving: &Moving, allow: &[String]) -> Check {
+fn logical_slots(moving: &Moving, ours: &Ours<'_>, allow: &[String]) -> Check {
     let id = "logical-slots";
-    let names: Vec<&str> = moving.slots.iter().filter(|slot| slot.logical).map(|slot| slot.name.as_str()).collect();
+    let names: Vec<&str> = {
+        let theirs = moving.slots.iter().filter(|slot| slot.logical && !ours.slot(&slot.name));
+        theirs.map(|slot| slot.name.as_str()).collect()
+    };
     if names.is_empty() {
         return passed(id, "none");
     }
@@ -208,7 +226,7 @@ fn logical_slots(moving: &Moving, allow: &[String]) -> Check {
 }
 
 /// The enabled ones are disabled for the window (`subscriptions.rs`), by what the plan knows of them.
-fn subscriptions(moving: &Moving, ours: &Ours) -> Check {
+fn subscriptions(moving: &Moving, ours: &Ours<'_>, method: Method) -> Check {
     let id = "subscriptions";
     let enabled: Vec<String> =
         moving.subscriptions.iter().filter(|s| s.enabled).map(|s| format!("{} in {}", s.name, s.database)).collect();
@@ -217,6 +235,16 @@ fn subscriptions(moving: &Moving, ours: &Ours) -> Check {
             id,
             format!("V1's subscriptions are not those of the plan any more; enabled now: {}", some(&enabled)),
             "`switchover abort`, then run again: the new plan knows them",
+        );
+    }
+    if method == Method::Logical && !enabled.is_empty() {
+        return refused(
+            id,
+            format!(
+                "V1 subscribes to others: {}; where it has got to cannot be carried to another version",
+                some(&enabled)
+            ),
+            "ALTER SUBSCRIPTION … DISABLE for the switchover; they are set up anew on V2",
         );
     }
     match (enabled.is_empty(), moving.subscriptions.len()) {

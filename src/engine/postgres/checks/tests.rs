@@ -1,8 +1,11 @@
 //! Each refusal by its cause, and nothing else refused with it.
 
+mod logical;
+
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::engine::postgres::logical::Extension;
 use crate::engine::postgres::said::{Aged, Archiver, Database, Replica, Setting, Slot, Subscription, Tablespace};
 use crate::runtime::{Mount, MountKind, State};
 
@@ -13,6 +16,8 @@ struct World {
     moving: Moving,
     fixed: Fixed,
     inside: Vec<(String, Inside)>,
+    in_databases: Vec<(String, InDatabase)>,
+    cluster: Cluster,
     v1: Machine,
     v2: Machine,
     v1_free: Option<u64>,
@@ -23,6 +28,13 @@ struct World {
 }
 
 const DATA: &str = "/var/lib/postgresql/data";
+
+fn in_database() -> InDatabase {
+    InDatabase {
+        extensions: vec![Extension { name: "pg_trgm".into(), version: "1.6".into() }],
+        ..InDatabase::default()
+    }
+}
 
 fn world() -> World {
     let settings = [
@@ -44,9 +56,11 @@ fn world() -> World {
         version: "15.20".into(),
         owner: Some((999, 999)),
         free: Some(100 << 30),
-        tools: ["pg_basebackup", "pg_rewind", "psql"].map(str::to_owned).to_vec(),
+        tools: ["pg_basebackup", "pg_rewind", "psql", "initdb", "pg_dump", "pg_dumpall", "pg_restore"]
+            .map(str::to_owned)
+            .to_vec(),
         libraries_known: true,
-        has: vec!["lib:pg_trgm".into()],
+        has: ["lib:pg_trgm", "ext:pg_trgm 1.6", "locale:en_US.utf8"].map(str::to_owned).to_vec(),
     };
     World {
         container: container(),
@@ -59,7 +73,13 @@ fn world() -> World {
         fixed: Fixed {
             version_num: 150_018,
             version: "15.18".into(),
-            databases: vec![Database { name: "postgres".into(), bytes: 1 << 30, connectable: true }],
+            databases: vec![Database {
+                name: "postgres".into(),
+                bytes: 1 << 30,
+                connectable: true,
+                collate: "en_US.utf8".into(),
+                ctype: "en_US.utf8".into(),
+            }],
             plpgsql: true,
             main_pid: "1".into(),
             main_database: true,
@@ -74,6 +94,8 @@ fn world() -> World {
                 ..Inside::default()
             },
         )],
+        in_databases: vec![("postgres".into(), in_database())],
+        cluster: Cluster::default(),
         v1: machine.clone(),
         v2: machine,
         v1_free: Some(50 << 30),
@@ -134,13 +156,23 @@ fn image() -> Image {
 
 impl World {
     fn checks(&self) -> Vec<Check> {
-        all(&Found {
+        all(&self.found())
+    }
+
+    fn method(&self) -> Method {
+        method(&self.found())
+    }
+
+    fn found(&self) -> Found<'_> {
+        Found {
             container: &self.container,
             v1_image: None,
             v2_image: &self.image,
             moving: &self.moving,
             fixed: &self.fixed,
             inside: &self.inside,
+            in_databases: &self.in_databases,
+            cluster: &self.cluster,
             v1: &self.v1,
             v2: &self.v2,
             v1_free: self.v1_free,
@@ -149,7 +181,7 @@ impl World {
             text: self.text,
             allow: &self.allow,
             limits: &self.limits,
-        })
+        }
     }
 
     fn with_verdict(&self, verdict: Verdict) -> Vec<String> {
@@ -200,32 +232,34 @@ fn every_refusal_has_a_hint() {
 
 #[test]
 fn versions_and_machines() {
-    assert_eq!(refusals(|w| w.v2.version = "17.2".into()), ["same-major"]);
     assert_eq!(refusals(|w| w.v2.version = "15.3".into()), ["v2-not-older"]);
     assert_eq!(refusals(|w| w.v2.architecture = "aarch64".into()), ["architecture"]);
     assert_eq!(refusals(|w| w.v2.architecture = String::new()), ["architecture"], "unknown is not equal");
-    assert_eq!(refusals(|w| w.fixed.version_num = 120_005), ["same-major"]);
 }
 
+/// Another major version, or another order of text that something depends on.
 #[test]
-fn another_library_counts_where_something_is_in_its_order() {
-    assert_eq!(refusals(|w| w.v2.libc = "glibc 2.41".into()), ["c-library"]);
-    assert_eq!(refusals(|w| w.v2.libc = "musl 1.2.5".into()), ["c-library"]);
-    let unused = with(|w| {
+fn what_streaming_cannot_do_is_done_by_logical_replication() {
+    let method = |change: fn(&mut World)| with(change).method();
+    assert_eq!(method(|_| ()), Method::Physical);
+    assert_eq!(method(|w| w.v2.version = "15.99".into()), Method::Physical);
+    assert_eq!(method(|w| w.v2.version = "17.2".into()), Method::Logical);
+    assert_eq!(method(|w| w.v2.libc = "glibc 2.41".into()), Method::Logical);
+    assert_eq!(method(|w| w.v2.libc = "musl 1.2.5".into()), Method::Logical);
+    let unused = |w: &mut World| {
         w.v2.libc = "musl 1.2.5".into();
         w.v2.icu = "74".into();
         w.inside[0].1.ordered_by_libc = 0;
-    });
-    assert_eq!(unused.with_verdict(Verdict::Refused), [""; 0]);
-    let both_unknown = |w: &mut World| {
-        (w.v1.libc, w.v2.libc) = (String::new(), String::new());
     };
-    assert_eq!(refusals(both_unknown), ["c-library"], "unknown is not equal");
+    assert_eq!(method(unused), Method::Physical);
+    assert_eq!(with(unused).with_verdict(Verdict::Refused), [""; 0]);
+    let both_unknown = |w: &mut World| (w.v1.libc, w.v2.libc) = (String::new(), String::new());
+    assert_eq!(method(both_unknown), Method::Logical, "unknown is not equal");
     let icu = |w: &mut World| {
         w.v2.icu = "74".into();
         w.inside[0].1.ordered_by_icu = 1;
     };
-    assert_eq!(refusals(icu), ["icu"]);
+    assert_eq!(method(icu), Method::Logical);
 }
 
 #[test]

@@ -159,7 +159,7 @@ async fn helper(place: &Place) -> Result<HelperSpec, Trouble> {
 }
 
 /// V2's own volumes, where V2 will have them.
-fn mounts(place: &Place) -> Vec<(String, String, bool)> {
+pub(in super::super) fn mounts(place: &Place) -> Vec<(String, String, bool)> {
     place.plan.v2_volumes.iter().map(|(volume, path)| (volume.clone(), path.clone(), false)).collect()
 }
 
@@ -251,10 +251,15 @@ async fn ensure_no_sender(session: &Session, place: &Place) -> Result<(), Troubl
 
 /// The data directory is empty again, and no copy runs.
 pub(in super::super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
-    let (plan, before) = (&place.plan, Before::of(&place.plan)?);
     refuse_not_ours(place)?;
     ensure_no_copy(place).await?;
     rewind::ensure_no_rewind(place).await?;
+    ensure_empty(place).await
+}
+
+/// Of data that this run has made.
+pub(in super::super) async fn ensure_empty(place: &Place) -> Result<(), Trouble> {
+    let (plan, before) = (&place.plan, Before::of(&place.plan)?);
     for (volume, _) in &plan.v2_volumes {
         if !place.runtime.volume_exists(volume).await? {
             return Ok(());

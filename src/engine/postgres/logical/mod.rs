@@ -1,0 +1,24 @@
+//! The method `logical`: V2 is a server of its own that is written to as V1 is. Any newer version, any library.
+//!
+//! Words: a *publication* on the leader says which tables are carried, a *slot* keeps the log a follower lacks, a
+//! *subscription* on the follower applies it. Each database has one of each. In this order, or changes are missed:
+//! publication, slot, copy by the slot's own snapshot, subscription.
+
+mod databases;
+mod follow;
+mod found;
+mod polish;
+mod promote;
+mod publish;
+mod schema;
+mod seed;
+mod sequences;
+mod server;
+mod settings;
+mod triggers;
+mod way_back;
+
+pub(super) use found::{Cluster, Identity, InDatabase, cluster, in_database};
+#[cfg(test)]
+pub(super) use found::{Extension, Marked};
+pub(super) use server::LogicalServer;

@@ -1,0 +1,89 @@
+//! V2 is to serve: it writes already, so that what is left is to have everything for certain, V1's sequences, and the slots
+//! from which V1 can follow. Turned back, it goes on applying: nobody but us has written to it.
+
+use super::databases::Open;
+use super::sequences::{self, Value};
+use super::{follow, publish, triggers};
+use crate::engine::Place;
+use crate::engine::postgres::names::literal;
+use crate::engine::postgres::session::Session;
+use crate::trouble::Trouble;
+
+/// Opened and read before the window.
+pub(super) struct Ready {
+    /// Sessions in each database of the leader and of the follower.
+    pub(super) leader: Vec<Open>,
+    pub(super) follower: Vec<Open>,
+    /// The leader's sequences as V2 has them.
+    pub(super) sequences: Vec<Vec<Value>>,
+    pub(super) triggers: triggers::Known,
+    /// The leader's catalogs, as they were when its schema was last compared.
+    pub(super) catalogs: Vec<String>,
+}
+
+impl Ready {
+    pub(super) fn is_alive(&self) -> bool {
+        self.leader.iter().chain(&self.follower).all(|open| open.session.is_alive())
+    }
+}
+
+/// A few catalogs, by their newest row and their number of rows: DDL leaves a trace in one of them. Temporary tables
+/// come and go, and what `TRUNCATE` changes of a table is not its schema.
+const CATALOGS: &str =
+    "WITH lasting AS (SELECT c.oid, c.relname, c.relnamespace, c.relnatts, c.reloptions, c.relpersistence,
+    c.relrowsecurity, c.relispartition FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid >= 16384 AND n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> 'pg_toast')
+  SELECT string_agg(x.c || ':' || x.n || ':' || x.newest, ' ') FROM (
+    SELECT 'r' AS c, count(*) AS n, coalesce(sum(hashtext(l::text)::bigint), 0) AS newest FROM lasting AS l
+  UNION ALL SELECT 'a', count(*), coalesce(max(a.xmin::text::bigint), 0)
+    FROM pg_attribute AS a JOIN lasting AS l ON l.oid = a.attrelid
+  UNION ALL SELECT 'k', count(*), coalesce(max(k.xmin::text::bigint), 0)
+    FROM pg_constraint AS k JOIN lasting AS l ON l.oid = k.conrelid
+  UNION ALL SELECT 'd', count(*), coalesce(max(d.xmin::text::bigint), 0)
+    FROM pg_attrdef AS d JOIN lasting AS l ON l.oid = d.adrelid
+  UNION ALL SELECT 't', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_trigger
+  UNION ALL SELECT 'f', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_proc WHERE oid >= 16384
+  UNION ALL SELECT 'e', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_enum
+  UNION ALL SELECT 's', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_authid
+  UNION ALL SELECT 'b', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_database) AS x";
+
+pub(super) async fn catalogs(leader: &[Open]) -> Result<Vec<String>, Trouble> {
+    futures_util::future::try_join_all(
+        leader.iter().map(async |open| Ok(open.session.text(CATALOGS).await?.unwrap_or_default())),
+    )
+    .await
+}
+
+/// For use inside the window: round trips over sessions that are open. The slots come last: that they are there says
+/// that all the rest was done, also to a process that was not there.
+pub(super) async fn ensure_promoted(
+    place: &Place,
+    session: &Session,
+    ready: Option<&Ready>,
+) -> Result<String, Trouble> {
+    if publish::has_slots(place, session).await? {
+        return Ok("V2 is ready to serve, and closed to clients".into());
+    }
+    let ready = ready.ok_or_else(|| Trouble::failed("V2 was not made ready to serve: its sessions are gone"))?;
+    let run = literal(&place.plan.run);
+    let durable = format!("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'switchover', {run})");
+    let (catalogs, (_, set), ()) = futures_util::future::try_join3(
+        catalogs(&ready.leader),
+        sequences::ensure_equal(&ready.leader, &ready.follower, &ready.sequences),
+        session.run(&durable),
+    )
+    .await?;
+    if catalogs != ready.catalogs {
+        return Err(Trouble::not_ready("V1's schema was changed a moment before the switch")
+            .hint("`switchover cutover` looks at it again"));
+    }
+    follow::ensure_disabled(place, &ready.follower).await?;
+    triggers::ensure_on(&ready.follower, &ready.triggers).await?;
+    publish::ensure_slots(place, &ready.follower).await?;
+    Ok(format!("V2 is ready to serve, and closed to clients; {set} sequences set in the window"))
+}
+
+/// A follower as before.
+pub(super) async fn ensure_demoted(place: &Place, session: &Session) -> Result<(), Trouble> {
+    publish::ensure_no_slots(place, session).await
+}

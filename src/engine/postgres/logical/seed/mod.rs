@@ -1,0 +1,188 @@
+//! The seed `copy` of the method `logical`: a new cluster on V2's volumes, V1's schema, its rows by the snapshots of the
+//! slots that keep what comes afterwards, then indexes and constraints.
+//!
+//! All of it by a server of V2's image in a helper, which writes nothing to disk for certain until it stops: a copy that
+//! was begun and not finished starts over, as only a finished one bears our mark.
+
+mod loader;
+mod rows;
+
+use std::time::Duration;
+
+pub(super) use loader::{Loader, jobs};
+use serde::{Deserialize, Serialize};
+
+use super::databases;
+use super::{publish, schema, settings};
+use crate::engine::postgres::before::Before;
+use crate::engine::postgres::names::{self, literal};
+use crate::engine::postgres::session::{Session, Timeouts};
+use crate::engine::postgres::wire::Wire;
+use crate::engine::postgres::{connect, files, position, sessions, standby};
+use crate::engine::{Place, Seeded, Side};
+use crate::runtime::State;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
+
+/// Its sessions on the leader.
+const APPLICATION: &str = "switchover seed";
+
+/// Says that the copy is complete, and what it is of.
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    run: String,
+    lsn: String,
+    bytes: u64,
+}
+
+/// A slot, and the session that made it: what it saw can be imported for as long as the session lives and does nothing
+/// else.
+struct Snapshot {
+    name: String,
+    lsn: String,
+    _kept: Wire,
+}
+
+pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
+    let found = connect::found(place).await?;
+    if found.state == State::Running {
+        return Err(Trouble::bug("V2 runs while its data is to be copied"));
+    }
+    refuse_not_ours(place)?;
+    if let Some(mark) = finished(place).await? {
+        return Ok(Seeded { position: position::position(&mark.lsn, None), bytes: mark.bytes });
+    }
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    loader::ensure_none(place).await?;
+    let admin = connect::admin(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
+    ensure_no_sessions(&admin, place).await?;
+    publish::ensure_no_slots(&leader, &admin).await?;
+    let loader = Loader::start(place).await?;
+    let mark = copy(place, &leader, &admin, loader).await?;
+    let text = serde_json::to_vec(&mark).map_err(|error| Trouble::bug("a mark does not become text").because(error))?;
+    files::write(place, files::SEEDED, &text).await?;
+    Ok(Seeded { position: position::position(&mark.lsn, None), bytes: mark.bytes })
+}
+
+async fn finished(place: &Place) -> Result<Option<Mark>, Trouble> {
+    let Some(text) = files::read(place, files::SEEDED).await? else { return Ok(None) };
+    Ok(serde_json::from_slice::<Mark>(&text).ok().filter(|mark| mark.run == place.plan.run))
+}
+
+pub(super) async fn is_seeded(place: &Place) -> Result<bool, Trouble> {
+    Ok(finished(place).await?.is_some())
+}
+
+async fn copy(place: &Place, leader: &Place, admin: &Session, mut loader: Loader) -> Result<Mark, Trouble> {
+    loader.globals().await?;
+    let snapshots = snapshots(leader, admin).await?;
+    let of_leader = databases::open(leader, APPLICATION, Timeouts::NONE).await?;
+    let copied = schema::look(leader, &of_leader).await?;
+    for open in &of_leader {
+        loader.schema(open.number, &snapshots[open.number].name).await?;
+    }
+    let bytes = rows::copy(place, leader, &loader, &of_leader, &snapshots).await?;
+    for open in &of_leader {
+        loader.large_objects(open.number, &snapshots[open.number].name).await?;
+    }
+    // A rewrite of a table hides its rows from older snapshots: it shows as a change, and the copy is worth nothing.
+    refuse_changed(&copied, &schema::look(leader, &of_leader).await?)?;
+    drop(of_leader);
+    for database in 0..snapshots.len() {
+        loader.indexes(database).await?;
+    }
+    let settings = settings::for_follower(leader, &loader).await?;
+    loader.stop().await?;
+    settings::write(place, &settings).await?;
+    standby::close(place).await?;
+    schema::write_down(place, &copied).await?;
+    let lsn = snapshots.iter().map(|it| it.lsn.clone()).next_back().unwrap_or_else(|| "0/0".into());
+    Ok(Mark { run: place.plan.run.clone(), lsn, bytes })
+}
+
+fn refuse_changed(then: &schema::Schema, now: &schema::Schema) -> Result<(), Trouble> {
+    let changes = schema::changes(then, now);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::failed(format!("V1's schema was changed while it was copied: {}", schema::told(&changes)))
+        .hint("`switchover resume` copies again from the beginning; best with no DDL meanwhile"))
+}
+
+/// A slot in each database, whose snapshots are what is copied. It waits for the transactions that are running now.
+async fn snapshots(leader: &Place, admin: &Session) -> Result<Vec<Snapshot>, Trouble> {
+    let mut all = Vec::new();
+    for (number, database) in Before::logical(&leader.plan)?.databases.iter().enumerate() {
+        let stream = connect::stream(leader).await?;
+        let mut wire = connect::wire(leader, stream, &database.name, APPLICATION, true).await?;
+        let slot = names::slot_of(&leader.plan, number);
+        let create = format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput EXPORT_SNAPSHOT");
+        let made = {
+            let making = std::pin::pin!(wire.ask(&create));
+            let telling = std::pin::pin!(tell_who_is_waited_for(leader, admin));
+            match futures_util::future::select(making, telling).await {
+                futures_util::future::Either::Left((made, _)) => made?,
+                futures_util::future::Either::Right((told, _)) => return Err(told.err().unwrap_or_else(unsaid)),
+            }
+        };
+        match made.first().map(Vec::as_slice) {
+            Some([_, Some(lsn), Some(name), _]) => {
+                all.push(Snapshot { name: name.clone(), lsn: lsn.clone(), _kept: wire });
+            }
+            _ => return Err(unsaid()),
+        }
+    }
+    Ok(all)
+}
+
+fn unsaid() -> Trouble {
+    Trouble::bug("V1 did not say what the new slot's snapshot is called")
+}
+
+const OLDEST: &str = "SELECT coalesce('the oldest began ' || max(extract(epoch FROM now() - xact_start)::bigint) || ' s ago', \
+    'none is seen') FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()";
+
+/// Ends only by its limit: the slot is what ends it.
+async fn tell_who_is_waited_for(leader: &Place, admin: &Session) -> Result<(), Trouble> {
+    let wait = Wait {
+        what: "V1's running transactions to end, so that the copy has a beginning",
+        limit: Limit { name: "limits.catch-up", value: leader.plan.limits.catch_up.0 },
+        every: Duration::from_millis(500),
+        kind: Kind::NotReady,
+    };
+    wait::until(wait, &leader.tell, async || Ok(Look::<()>::NotYet(admin.text(OLDEST).await?.unwrap_or_default())))
+        .await
+}
+
+/// Those of an earlier process may still be at it.
+async fn ensure_no_sessions(admin: &Session, place: &Place) -> Result<(), Trouble> {
+    let of_a_copy = format!(
+        "FROM pg_stat_activity AS a WHERE a.usename = {} AND a.application_name = {}",
+        literal(&names::admin(&place.plan)),
+        literal(APPLICATION)
+    );
+    sessions::ensure_ended(admin, &of_a_copy, "an earlier copy's sessions to end", &place.tell).await
+}
+
+/// Data that was there before the run is never emptied.
+pub(super) fn refuse_not_ours(place: &Place) -> Result<(), Trouble> {
+    if place.side == Side::V2 && place.plan.made_v2() {
+        return Ok(());
+    }
+    Err(Trouble::bug(format!("{}'s data was not made by this run: it is left alone", place.side)))
+}
+
+/// V2's directories are empty again, no copy runs, and V1 keeps nothing for it.
+pub(super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
+    refuse_not_ours(place)?;
+    loader::ensure_none(place).await?;
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let short = Timeouts::short(place.plan.limits.statement.0);
+    if let Some(leader) = crate::engine::postgres::successor::of_v1(&leader).await?
+        && let Ok(admin) = connect::either(&leader, short).await
+    {
+        ensure_no_sessions(&admin, place).await?;
+        publish::ensure_no_slots(&leader, &admin).await?;
+    }
+    crate::engine::postgres::seed::copy::ensure_empty(place).await
+}
