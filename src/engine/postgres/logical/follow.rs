@@ -12,7 +12,7 @@ use super::{seed, settings, triggers};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::{self, ident, literal};
 use crate::engine::postgres::session::{Session, Timeouts};
-use crate::engine::postgres::{auto_conf, connect, files, follow, position, prepare, standby};
+use crate::engine::postgres::{auto_conf, connect, files, follow, position, prepare, roles, standby};
 use crate::engine::{Lag, Place, Position};
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
@@ -25,6 +25,10 @@ pub(super) async fn ensure_following(place: &Place, leader: &Session) -> Result<
         start(place, &found.id).await?;
     }
     let all = until_it_answers(place).await?;
+    if let Some(first) = all.first() {
+        // What an earlier run left knows another password.
+        roles::ensure(&first.session, place).await?;
+    }
     triggers::ensure_off(place, &all).await?;
     ensure_passfile(place).await?;
     for open in &all {
