@@ -187,6 +187,8 @@ pub trait Server {
 
     /// The prechecks that may have changed since the survey.
     async fn recheck(&self) -> Result<Vec<Check>, Trouble>;
+    /// Where the plan says that a setting takes a restart: it is set, and in force. Says how long nobody was served.
+    async fn ensure_restarted(&self) -> Result<String, Trouble>;
     /// It can be followed: role, access rule, settings, slot. Old values are in the plan already.
     async fn ensure_followable(&self) -> Result<String, Trouble>;
     /// All that put back, exactly; a fence or switch of this run gone too.

@@ -69,6 +69,9 @@ pub trait Runtime {
     async fn ensure_started(&self, name: &str) -> Result<(), Trouble>;
     /// Sends `signal`, waits for the exit, and says the exit code; kills after `within`. Already stopped: its code.
     async fn ensure_stopped(&self, name: &str, signal: &str, within: Duration) -> Result<i64, Trouble>;
+    /// It was started after `since` (as [`Container::started_at`] has it): stopped by its own signal and started again in one
+    /// act of the engine's, which ends what has not ended after `within`.
+    async fn ensure_restarted(&self, name: &str, since: &str, within: Duration) -> Result<(), Trouble>;
     /// Removes a container that this run made, and the nameless volumes the engine made for it; named ones stay.
     async fn ensure_no_container(&self, name: &str, run: &str) -> Result<(), Trouble>;
     /// Removes a stopped container, whoever made it, by its full id; all its volumes stay. For `retire`, after the yes.

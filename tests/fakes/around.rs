@@ -227,6 +227,9 @@ impl Runtime for FakeRuntime {
     async fn ensure_stopped(&self, _: &str, _: &str, _: Duration) -> Result<i64, Trouble> {
         unused()
     }
+    async fn ensure_restarted(&self, _: &str, _: &str, _: Duration) -> Result<(), Trouble> {
+        unused()
+    }
     async fn exec(&self, _: &str, _: &Call) -> Result<Output, Trouble> {
         unused()
     }

@@ -42,6 +42,10 @@ impl Server for FakeServer {
         self.at("recheck").await.map(|()| Vec::new())
     }
 
+    async fn ensure_restarted(&self) -> Result<String, Trouble> {
+        self.at("restart").await.map(|()| "V1 needs no restart".into())
+    }
+
     async fn ensure_followable(&self) -> Result<String, Trouble> {
         self.once("make followable", |s| {
             s.things.followable = true;

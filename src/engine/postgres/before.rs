@@ -39,6 +39,15 @@ pub(super) struct Logical {
     pub(super) cluster: Cluster,
     /// In this order, which numbers the slots.
     pub(super) databases: Vec<Carried>,
+    /// V1 is restarted once, for `wal_level`.
+    #[serde(default)]
+    pub(super) restart: Option<Restart>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Restart {
+    /// `wal_level` as ALTER SYSTEM has it, if it has.
+    pub(super) altered: Option<String>,
 }
 
 /// A database that is carried over.
@@ -69,7 +78,8 @@ fn read(before: &serde_json::Value) -> Result<Before, Trouble> {
 pub(super) fn exchanged(before: &serde_json::Value, subscriptions: Vec<u32>) -> Result<serde_json::Value, Trouble> {
     let before = read(before)?;
     let [v1, v2] = before.owners;
-    let exchanged = Before { owners: [v2, v1], slot_limit_ours: None, subscriptions, ..before };
+    let logical = before.logical.clone().map(|logical| Logical { restart: None, ..logical });
+    let exchanged = Before { owners: [v2, v1], slot_limit_ours: None, subscriptions, logical, ..before };
     serde_json::to_value(exchanged).map_err(|error| Trouble::bug("a record does not become text").because(error))
 }
 

@@ -14,6 +14,7 @@ use crate::wait::{self, Limit, Look, Wait};
 const RULES: &str = "pg_hba.conf";
 const SETTINGS: &str = "postgresql.auto.conf";
 const SLOT_LIMIT: &str = "max_slot_wal_keep_size";
+const WAL_LEVEL: &str = "wal_level";
 
 pub(super) async fn ensure_followable(place: &Place) -> Result<String, Trouble> {
     let before = Before::of(&place.plan)?;
@@ -21,7 +22,7 @@ pub(super) async fn ensure_followable(place: &Place) -> Result<String, Trouble> 
     one_run::ensure_alone(&session, place).await?;
     roles::ensure(&session, place).await?;
     ensure_rules(&session, place).await?;
-    ensure_slot_limit(&session, place, &before).await?;
+    ensure_settings(&session, place).await?;
     if Method::of(&place.plan) == Method::Physical {
         ensure_slot(&session, &names::slot(&place.plan)).await?;
     }
@@ -80,15 +81,28 @@ pub(super) async fn reload(session: &Session, place: &Place) -> Result<(), Troub
     .await
 }
 
-/// What V1 keeps for V2 cannot fill its disk.
-async fn ensure_slot_limit(session: &Session, place: &Place, before: &Before) -> Result<(), Trouble> {
-    let Some(mib) = before.slot_limit_ours else { return Ok(()) };
+/// What the run sets on V1: what V1 keeps for V2 cannot fill its disk; and its log can be read row by row, where that is
+/// needed.
+fn settings(before: &Before) -> Vec<(&'static str, String)> {
+    let limit = before.slot_limit_ours.map(|mib| (SLOT_LIMIT, format!("{mib}MB")));
+    let level = before.logical.as_ref().and_then(|logical| logical.restart.as_ref());
+    limit.into_iter().chain(level.map(|_| (WAL_LEVEL, "logical".to_owned()))).collect()
+}
+
+/// They stand in V1's files, and what takes no restart is in force.
+pub(super) async fn ensure_settings(session: &Session, place: &Place) -> Result<(), Trouble> {
+    let before = Before::of(&place.plan)?;
+    let ours = settings(&before);
+    if ours.is_empty() {
+        return Ok(());
+    }
     let now = files::text(place, SETTINGS).await?;
-    let with = auto_conf::with_ours(&now, &place.plan, &[(SLOT_LIMIT, format!("{mib}MB"))]);
+    let with = auto_conf::with_ours(&now, &place.plan, &ours);
     if with != now {
         files::write(place, SETTINGS, with.as_bytes()).await?;
         reload(session, place).await?;
     }
+    let Some(mib) = before.slot_limit_ours else { return Ok(()) };
     let in_force = slot_limit(session).await?;
     if in_force == mib.to_string() {
         return Ok(());
@@ -171,7 +185,7 @@ pub(super) async fn ensure_unfollowable(place: &Place) -> Result<(), Trouble> {
             }
             give_back_if_needed(&session, place).await?;
             ensure_no_slot(&session, place, &names::slot(plan)).await?;
-            restore_slot_limit(&session, place, &before).await?;
+            restore_settings(&session, place, &before).await?;
             let all = [names::admin(plan), names::replication(plan), names::probe(plan)];
             roles::ensure_none(&session, &all).await?;
         }
@@ -197,24 +211,31 @@ async fn give_back_if_needed(session: &Session, place: &Place) -> Result<(), Tro
     Ok(())
 }
 
-async fn restore_slot_limit(session: &Session, place: &Place, before: &Before) -> Result<(), Trouble> {
-    let Some(mib) = before.slot_limit_ours else { return Ok(()) };
+async fn restore_settings(session: &Session, place: &Place, before: &Before) -> Result<(), Trouble> {
     let now = files::text(place, SETTINGS).await?;
     if auto_conf::has_ours(&now, &place.plan) {
         let without = auto_conf::without_ours(&now, &place.plan);
         files::write(place, SETTINGS, without.as_bytes()).await?;
         return reload(session, place).await;
     }
-    // Somebody's ALTER SYSTEM wrote the file anew meanwhile: our marks are lost, our line is not.
-    if auto_conf::value(&now, SLOT_LIMIT) != Some(format!("{mib}MB")) {
-        return Ok(());
+    // Somebody's ALTER SYSTEM wrote the file anew meanwhile: our marks are lost, our lines are not.
+    let restart = before.logical.as_ref().and_then(|logical| logical.restart.as_ref());
+    for (name, ours) in settings(before) {
+        if auto_conf::value(&now, name).as_ref() != Some(&ours) {
+            continue;
+        }
+        let altered = match name {
+            SLOT_LIMIT => before.slot_limit_altered.as_ref(),
+            _ => restart.and_then(|restart| restart.altered.as_ref()),
+        };
+        let sql = match altered {
+            Some(value) => format!("ALTER SYSTEM SET {name} = {}", literal(value)),
+            None => format!("ALTER SYSTEM RESET {name}"),
+        };
+        session.run(&sql).await?;
+        reload(session, place).await?;
     }
-    let sql = match &before.slot_limit_altered {
-        Some(value) => format!("ALTER SYSTEM SET {SLOT_LIMIT} = {}", literal(value)),
-        None => format!("ALTER SYSTEM RESET {SLOT_LIMIT}"),
-    };
-    session.run(&sql).await?;
-    reload(session, place).await
+    Ok(())
 }
 
 /// The last position written so far.

@@ -123,6 +123,10 @@ impl Server for PgServer {
         Ok(checks::again(&said::moving(&session).await?, &self.place.plan))
     }
 
+    async fn ensure_restarted(&self) -> Result<String, Trouble> {
+        Ok("V1 needs no restart".into())
+    }
+
     async fn ensure_followable(&self) -> Result<String, Trouble> {
         let sentence = prepare::ensure_followable(&self.place).await?;
         one_run::ensure_alone(&*self.session().await?, &self.place).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::auto_conf;
-use super::before::{Before, Carried, Logical};
+use super::before::{Before, Carried, Logical, Restart};
 use super::checks::{self, Found};
 use super::connect::{DATABASE, Inside};
 use super::logical::{self, InDatabase};
@@ -225,14 +225,21 @@ async fn before(ask: &SurveyRequest<'_>, found: &Found<'_>) -> Result<Before, Tr
         roles: found.fixed.roles.clone(),
         slots: found.moving.slots.iter().map(|slot| slot.name.clone()).collect(),
         subscriptions: found.moving.enabled_subscriptions(),
-        logical: (checks::method(found) == checks::Method::Logical).then(|| carried(found)),
+        logical: match checks::method(found) {
+            checks::Method::Logical => Some(carried(found, altered(ask, data, "wal_level").await?)),
+            checks::Method::Physical => None,
+        },
     })
 }
 
-fn carried(found: &Found<'_>) -> Logical {
+fn carried(found: &Found<'_>, altered: Option<String>) -> Logical {
     let database =
         |(name, database): &(String, InDatabase)| Carried { name: name.clone(), identities: database.keyless.clone() };
-    Logical { cluster: found.cluster.clone(), databases: found.in_databases.iter().map(database).collect() }
+    Logical {
+        cluster: found.cluster.clone(),
+        databases: found.in_databases.iter().map(database).collect(),
+        restart: (found.moving.setting("wal_level") != "logical").then_some(Restart { altered }),
+    }
 }
 
 /// V1's own limit, where it has one, is stricter knowledge than ours.

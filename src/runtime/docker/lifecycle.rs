@@ -5,8 +5,8 @@ use std::time::Duration;
 use bollard::errors::Error;
 use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::{
-    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder,
+    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+    RestartContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 
 use super::look::could_be_a_container;
@@ -48,6 +48,26 @@ impl Docker {
             Some(State::Exited(code)) => Ok(code),
             Some(State::Created) => Ok(0),
             Some(other) => Err(Trouble::failed(act()).because(Trouble::failed(format!("it is {other:?} afterwards")))),
+            None => Err(no_container(name)),
+        }
+    }
+
+    pub(super) async fn have_restarted(&self, name: &str, since: &str, within: Duration) -> Result<(), Trouble> {
+        let again = |found: &Container| found.state == State::Running && found.started_at != since;
+        let found = self.look_at_container(name).await?.ok_or_else(|| no_container(name))?;
+        if again(&found) {
+            return Ok(());
+        }
+        let seconds = i32::try_from(within.as_secs().max(1)).unwrap_or(i32::MAX);
+        let options = RestartContainerOptionsBuilder::default().t(seconds).build();
+        let patient = self.engine.api.clone().with_timeout(within + Duration::from_secs(30));
+        let act = || format!("cannot restart container {name}");
+        patient.restart_container(&found.id, Some(options)).await.map_err(|error| self.engine.trouble(act(), error))?;
+        match self.look_at_container(&found.id).await? {
+            Some(now) if again(&now) => Ok(()),
+            Some(now) => {
+                Err(Trouble::failed(act()).because(Trouble::failed(format!("it is {:?} afterwards", now.state))))
+            }
             None => Err(no_container(name)),
         }
     }

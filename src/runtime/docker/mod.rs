@@ -121,6 +121,9 @@ impl Runtime for Docker {
     async fn ensure_stopped(&self, name: &str, signal: &str, within: Duration) -> Result<i64, Trouble> {
         self.have_stopped(name, signal, within).await
     }
+    async fn ensure_restarted(&self, name: &str, since: &str, within: Duration) -> Result<(), Trouble> {
+        self.have_restarted(name, since, within).await
+    }
     async fn ensure_no_container(&self, name: &str, run: &str) -> Result<(), Trouble> {
         self.have_no_container(name, run).await
     }

@@ -9,6 +9,7 @@ use crate::engine::Check;
 use crate::engine::postgres::logical::{Cluster, Identity, InDatabase};
 use crate::engine::postgres::machine::major_minor;
 use crate::engine::postgres::said::Fixed;
+use crate::runtime::MountKind;
 
 /// What streaming asks for and this method does not: V2 has files, a log and an order of its own.
 pub(super) const NOT_ASKED: &[&str] = &[
@@ -103,13 +104,37 @@ fn order_of_text(found: &Found<'_>) -> Check {
 
 fn wal_level(found: &Found<'_>) -> Check {
     let id = "wal-level";
-    match found.moving.setting("wal_level") {
-        "logical" => passed(id, "logical"),
-        level => refused(
-            id,
-            format!("wal_level is {level} on V1; logical replication needs logical, which takes one restart of V1"),
-            "ALTER SYSTEM SET wal_level = 'logical', and restart V1 when it suits",
-        ),
+    let level = found.moving.setting("wal_level");
+    if level == "logical" {
+        return passed(id, level);
+    }
+    let needs = format!("wal_level is {level} on V1; logical replication needs logical, which takes one restart of V1");
+    let by_hand = "ALTER SYSTEM SET wal_level = 'logical', and restart V1 when it suits";
+    if let Some(why) = cannot_be_restarted(found) {
+        return refused(id, format!("{needs}, and {why}"), by_hand);
+    }
+    unless_allowed(
+        found.allow,
+        "v1-restart",
+        id,
+        format!("{needs}: its clients are without it for a few seconds, once, at the beginning"),
+        by_hand,
+    )
+}
+
+/// By us, through the engine.
+fn cannot_be_restarted(found: &Found<'_>) -> Option<&'static str> {
+    let data = super::mount_of(found.container, found.moving.setting("data_directory"));
+    if found.moving.on_command_line("wal_level") {
+        Some("it is set on V1's command line, which stays as it is")
+    } else if found.container.auto_remove {
+        Some("V1 was started with --rm: a stop would remove it")
+    } else if data.is_some_and(|mount| mount.kind == MountKind::Tmpfs) {
+        Some("its data is in memory only")
+    } else if !matches!(found.container.stop_signal.trim_start_matches("SIG"), "INT" | "QUIT") {
+        Some("its container is not stopped by SIGINT: PostgreSQL would wait for its clients")
+    } else {
+        None
     }
 }
 

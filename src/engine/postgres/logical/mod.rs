@@ -10,6 +10,7 @@ mod found;
 mod polish;
 mod promote;
 mod publish;
+mod restart;
 mod schema;
 mod seed;
 mod sequences;

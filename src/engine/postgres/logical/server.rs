@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::databases::{self, Open};
 use super::promote::{self, Ready};
-use super::{follow, polish, publish, schema, seed, sequences, settings, triggers, way_back};
+use super::{follow, polish, publish, restart, schema, seed, sequences, settings, triggers, way_back};
 use crate::engine::postgres::server::PgServer;
 use crate::engine::postgres::session::Session;
 use crate::engine::postgres::{connect, door, files, health, open, successor};
@@ -100,6 +100,11 @@ impl Server for LogicalServer {
         self.base.recheck().await
     }
 
+    async fn ensure_restarted(&self) -> Result<String, Trouble> {
+        self.forget_sessions();
+        restart::ensure_restarted(self.place()).await
+    }
+
     async fn ensure_followable(&self) -> Result<String, Trouble> {
         let sentence = self.base.ensure_followable().await?;
         let tables = publish::ensure_published(self.place()).await?;
@@ -109,6 +114,7 @@ impl Server for LogicalServer {
     async fn ensure_unfollowable(&self) -> Result<(), Trouble> {
         self.forget_sessions();
         if let Some(place) = successor::of_v1(self.place()).await? {
+            restart::ensure_runs(&place).await?;
             way_back::ensure_unpublished(&place).await?;
         }
         self.base.ensure_unfollowable().await

@@ -35,7 +35,6 @@ const IN_FILES: &str = "SELECT coalesce(json_agg(json_build_object('name', f.nam
     'external_pid_file', 'recovery_target_timeline', 'primary_conninfo', 'primary_slot_name')
     AND NOT (f.name = 'max_slot_wal_keep_size' AND l.altered)";
 
-/// The limit that the run has set on V1 is not V1's own.
 const OF_THE_RUN: &str = "max_slot_wal_keep_size";
 
 /// Read on both sides while V2's version can still be asked what it knows.
@@ -44,6 +43,12 @@ pub(super) async fn for_follower(leader: &Place, loader: &Loader) -> Result<Sett
     let v2 = loader.session(connect::DATABASE).await?;
     let mut all: Vec<Line> = v1.json(IN_FILES).await?;
     let before = Before::of(&leader.plan)?;
+    // What the run has set on V1 is not V1's own.
+    if let Some(restart) = before.logical.as_ref().and_then(|logical| logical.restart.as_ref()) {
+        all.retain(|line| !(line.name == "wal_level" && line.altered));
+        let altered = restart.altered.clone();
+        all.extend(altered.map(|value| Line { name: "wal_level".into(), value, altered: true }));
+    }
     all.extend(before.slot_limit_altered.map(|value| Line { name: OF_THE_RUN.into(), value, altered: true }));
     let known: Vec<String> = v2.json("SELECT json_agg(lower(name)) FROM pg_settings").await?;
     let (kept, unknown): (Vec<Line>, Vec<Line>) =
