@@ -19,7 +19,7 @@ pub struct Access<'a> {
     pub database: &'a str,
 }
 
-const QUERIES: [(&str, &str); 8] = [
+const QUERIES: [(&str, &str); 9] = [
     (
         "settings",
         "select name, setting, source, pending_restart from pg_settings where source not in ('client', 'session') order by 1",
@@ -35,6 +35,10 @@ const QUERIES: [(&str, &str); 8] = [
     (
         "publications and subscriptions",
         "select 'p', pubname from pg_publication union select 's', subname from pg_subscription order by 1, 2",
+    ),
+    (
+        "how rows are told apart",
+        "select oid::regclass, relreplident from pg_class where relkind = 'r' and oid >= 16384 order by 1",
     ),
     ("databases", "select datname, datallowconn, datconnlimit, datacl from pg_database order by 1"),
     (
