@@ -67,3 +67,105 @@ async fn there_and_back_across_versions() {
     v2.ensure_clean(false).await.unwrap();
     corner.assert_nothing_left();
 }
+
+/// Everything a database can hold, as text, by the dump of V2's version: databases, roles and what they may do.
+fn described(corner: &Corner, host: &str) -> String {
+    let v2 = corner.v2_name();
+    let dump = |program: &str| {
+        let script = format!(
+            "export LC_ALL=C PGHOST={host} PGUSER=switchover_{} PGOPTIONS='-c extra_float_digits=3'; {program}",
+            corner.plan.tag()
+        );
+        corner.inside_as_admin(&v2, &script)
+    };
+    let mut text = dump("pg_dumpall --globals-only");
+    for database in ["postgres", "template1", "shop x"] {
+        text.push_str(&dump(&format!("pg_dump --schema-only --create -d '{database}'")));
+    }
+    let ours = format!("switchover_{}", corner.plan.tag());
+    let kept = text.lines().filter(|line| {
+        !line.contains(&ours)
+            && !line.starts_with("\\restrict")
+            && !line.starts_with("\\unrestrict")
+            && !line.starts_with("-- Dumped from database version")
+    });
+    kept.map(without_versions_own).collect::<Vec<_>>().join("\n")
+}
+
+/// From 16 on a dump says more of a membership, and views name a column's table only where they must.
+fn without_versions_own(line: &str) -> String {
+    let line =
+        line.replace(", INHERIT TRUE GRANTED BY postgres", "").replace(" WITH INHERIT TRUE GRANTED BY postgres", "");
+    if line.starts_with(' ') { line.replace("kinds.", "") } else { line }
+}
+
+#[tokio::test]
+async fn everything_is_carried() {
+    let mut corner = Corner::with("everything", "15", "17", &[], LOGICAL).await;
+    let v1 = corner.v1_name();
+    sql(
+        &v1,
+        "CREATE DATABASE \"shop x\" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;; ALTER DATABASE \"shop x\" SET work_mem = '9MB'",
+    );
+    corner.script(&v1, "postgres", include_str!("everything.sql"));
+    corner.script(
+        &v1,
+        "shop x",
+        "CREATE TABLE latin (n serial PRIMARY KEY, t text); INSERT INTO latin (t) VALUES ('äöü'), ('b');",
+    );
+    corner.script(&v1, "template1", "CREATE TABLE of_every_new_database (n int PRIMARY KEY);");
+    corner.plan().await;
+    corner.prepare().await;
+    corner.create_v2().await;
+    let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
+    two.ensure_seeded().await.unwrap();
+    two.ensure_following().await.unwrap();
+    two.polish().await.unwrap();
+    let v1_host: String = corner.plan.v1.id.chars().take(12).collect();
+    let follows = described(&corner, "127.0.0.1");
+
+    // Changes of every kind, among them those of triggers.
+    for statement in [
+        "INSERT INTO kinds (m, ms, p, d, t) VALUES ('sad', '{ok}', ROW(1, 'x'), 3, 'later')",
+        "UPDATE kinds SET t = t || '!', b = NULL, cls = 'audit' WHERE id % 3 = 0",
+        "DELETE FROM kinds WHERE id = 400",
+        "UPDATE keyless SET t = 'b' WHERE n = 1;; DELETE FROM keyless WHERE n = 2;; INSERT INTO keyless VALUES (9)",
+        "UPDATE by_index SET t = 'y' WHERE n < 10;; DELETE FROM by_index WHERE n > 90",
+        "INSERT INTO parts VALUES ('2020-05-05', 2), ('2030-01-01', 9);; UPDATE parts SET at = '2031-01-01' WHERE n = 5",
+        "INSERT INTO hashed SELECT generate_series(101, 200);; UPDATE parent SET t = 'both'",
+        "TRUNCATE secret;; INSERT INTO secret VALUES (1, 'x')",
+        "SELECT nextval('down'), nextval('never_used');; SELECT setval('set_only', 5, false)",
+    ] {
+        sql(&v1, statement);
+    }
+    corner.caught_up(&*one, &*two).await;
+    one.ensure_connected().await.unwrap();
+    two.ensure_connected().await.unwrap();
+    let cut = corner.cut_over(&*one, &*two).await;
+    let (of_v1, of_v2) = (described(&corner, &v1_host), described(&corner, "127.0.0.1"));
+    corner.compare(&*one, &*two).await;
+    two.ensure_open().await.unwrap();
+    drop(cut);
+    let differing: Vec<String> = difference(&of_v1, &of_v2);
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+    assert!(follows.contains("DISABLE TRIGGER always"), "it does not fire for replicated changes before V2 serves");
+    let sequences = "SELECT string_agg(concat_ws(' ', schemaname, sequencename, last_value), ', ' ORDER BY sequencename COLLATE \"C\") FROM pg_sequences";
+    assert_eq!(sql(&corner.v2_name(), sequences), corner.as_admin(&v1, sequences));
+    assert_eq!(sql(&corner.v2_name(), "SELECT last_value, is_called FROM set_only"), "5|f");
+    assert!(one.ensure_way_back().await.unwrap().is_ok());
+    two.ensure_clean(false).await.unwrap();
+    corner.assert_nothing_left();
+    assert_eq!(
+        sql(&corner.v2_name(), "SELECT relreplident FROM pg_class WHERE relname IN ('keyless', 'by_index')"),
+        "d\nd"
+    );
+}
+
+/// Lines of the one and not of the other, each with where it is.
+fn difference(one: &str, two: &str) -> Vec<String> {
+    let only = |a: &str, b: &str, mark: &str| -> Vec<String> {
+        let there: std::collections::BTreeSet<&str> = b.lines().collect();
+        a.lines().filter(|line| !there.contains(line)).map(|line| format!("{mark} {line}")).collect()
+    };
+    [only(one, two, "V1 only:"), only(two, one, "V2 only:")].concat()
+}

@@ -36,6 +36,7 @@ pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
         order_of_text(found),
         wal_level(found),
         closed_databases(found),
+        names_of_databases(found),
         keyless(found),
         extensions(found),
         libraries(found),
@@ -151,6 +152,26 @@ fn closed_databases(found: &Found<'_>) -> Check {
         format!("{} allow no connections: they cannot be carried to another version", some(&closed)),
         "ALTER DATABASE … ALLOW_CONNECTIONS true, or drop them",
     )
+}
+
+/// A name is stored as it was sent, by whatever encoding: read in another one it is another name, for pg_dump too.
+fn names_of_databases(found: &Found<'_>) -> Check {
+    let id = "database-names";
+    let strange: Vec<&str> = found
+        .fixed
+        .databases
+        .iter()
+        .filter(|it| it.encoding != "UTF8" && !it.name.is_ascii())
+        .map(|it| it.name.as_str())
+        .collect();
+    match strange.is_empty() {
+        true => passed(id, "mean the same in every encoding that is used"),
+        false => refused(
+            id,
+            format!("not in UTF8, with names beyond ASCII, that a dump cannot create again: {}", some(&strange)),
+            "ALTER DATABASE … RENAME TO a name in ASCII",
+        ),
+    }
 }
 
 fn keyless(found: &Found<'_>) -> Check {
