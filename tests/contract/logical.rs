@@ -169,3 +169,82 @@ fn difference(one: &str, two: &str) -> Vec<String> {
     };
     [only(one, two, "V1 only:"), only(two, one, "V2 only:")].concat()
 }
+
+/// Tables, partitions and columns that come while V2 follows are given to V2, too; anything else is named.
+#[tokio::test]
+async fn ddl_is_carried_or_named() {
+    let mut corner = Corner::with("ddl", "15", "17", &[], LOGICAL).await;
+    let v1 = corner.v1_name();
+    corner.fill();
+    corner.script(
+        &v1,
+        "postgres",
+        "CREATE TABLE parts (at date PRIMARY KEY, t text) PARTITION BY RANGE (at); \
+         CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');",
+    );
+    corner.plan().await;
+    corner.prepare().await;
+    corner.create_v2().await;
+    let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
+    two.ensure_seeded().await.unwrap();
+    two.ensure_following().await.unwrap();
+    corner.script(
+        &v1,
+        "postgres",
+        "CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM ('2021-01-01') TO ('2022-01-01'); \
+         INSERT INTO parts VALUES ('2020-02-02', 'a'), ('2021-02-02', 'b'); \
+         CREATE TABLE \"ne\"\"w\" (n serial PRIMARY KEY, t text REFERENCES \"we\"\"ird; --\"); \
+         INSERT INTO \"ne\"\"w\" (t) SELECT NULL FROM generate_series(1, 500); \
+         ALTER TABLE numbered ADD COLUMN extra text NOT NULL DEFAULT 'it''s', ADD COLUMN more int; \
+         INSERT INTO numbered VALUES (-1, 't', 'x', 5); UPDATE numbered SET more = 6 WHERE n = -1;",
+    );
+    corner.caught_up(&*one, &*two).await;
+    two.ensure_following().await.unwrap();
+    corner.caught_up(&*one, &*two).await;
+    assert!(
+        corner.warnings().iter().any(|said| said.contains("parts_2") && said.contains("extra")),
+        "{:?}",
+        corner.warnings()
+    );
+
+    // What is not carried is named, and gone again when it is taken back.
+    sql(&v1, "CREATE VIEW later AS SELECT 1 AS n");
+    let trouble = two.ensure_following().await.unwrap_err();
+    assert!(
+        trouble.kind == switchover::trouble::Kind::NotReady && trouble.what.contains("view public.later"),
+        "{trouble:?}"
+    );
+    sql(&v1, "DROP VIEW later;; CREATE TABLE keyless_too (n int)");
+    let trouble = two.ensure_following().await.unwrap_err();
+    assert!(trouble.what.contains("keyless_too"), "{trouble:?}");
+    sql(
+        &v1,
+        "INSERT INTO keyless_too VALUES (1);; UPDATE keyless_too SET n = 2;; ALTER TABLE keyless_too ADD PRIMARY KEY (n)",
+    );
+    two.ensure_following().await.unwrap();
+    corner.caught_up(&*one, &*two).await;
+    two.polish().await.unwrap();
+    one.ensure_connected().await.unwrap();
+    two.ensure_connected().await.unwrap();
+    let window = one.open_window(1).await.unwrap();
+    drop(window);
+    sql(&v1, "CREATE FUNCTION in_the_last_moment() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+    let late = two.ensure_promoted().await.unwrap_err();
+    assert!(late.what.contains("a moment before"), "{late:?}");
+    sql(&v1, "DROP FUNCTION in_the_last_moment()");
+    two.ensure_demoted().await.unwrap();
+    one.ensure_connected().await.unwrap();
+    two.ensure_connected().await.unwrap();
+    let cut = corner.cut_over(&*one, &*two).await;
+    corner.compare(&*one, &*two).await;
+    two.ensure_open().await.unwrap();
+    drop(cut);
+    let v2 = corner.v2_name();
+    assert_eq!(sql(&v2, "SELECT n, extra, more FROM numbered WHERE n = -1"), "-1|x|6");
+    assert_eq!(
+        sql(&v2, "SELECT count(*), max(n) FROM \"ne\"\"w\";; SELECT nextval('\"ne\"\"w_n_seq\"')"),
+        "500|500\n501"
+    );
+    assert!(one.ensure_way_back().await.unwrap().is_ok());
+    two.ensure_clean(true).await.unwrap();
+}

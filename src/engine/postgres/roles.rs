@@ -13,9 +13,14 @@ use crate::trouble::Trouble;
 
 pub(super) async fn ensure(session: &Session, place: &Place) -> Result<(), Trouble> {
     let plan = &place.plan;
+    // A table that is added while a logical follower follows is read by the follower itself.
+    let follower = match Method::of(plan) {
+        Method::Physical => "REPLICATION",
+        Method::Logical => "REPLICATION BYPASSRLS",
+    };
     for (role, rights, secret) in [
         (names::admin(plan), "SUPERUSER", names::ADMIN_SECRET),
-        (names::replication(plan), "REPLICATION", names::REPLICATION_SECRET),
+        (names::replication(plan), follower, names::REPLICATION_SECRET),
         (names::probe(plan), "", names::PROBE_SECRET),
     ] {
         let exists = format!("SELECT count(*) FROM pg_roles WHERE rolname = {}", literal(&role));
@@ -31,6 +36,10 @@ pub(super) async fn ensure(session: &Session, place: &Place) -> Result<(), Troub
     }
     ensure_may_connect(session, &names::probe(plan), connect::DATABASE).await?;
     if Method::of(plan) == Method::Logical {
+        let reads = "SELECT count(*) FROM pg_roles WHERE rolname = 'pg_read_all_data'";
+        if session.text(reads).await?.as_deref() == Some("1") {
+            session.run(&format!("GRANT pg_read_all_data TO {}", ident(&names::replication(plan)))).await?;
+        }
         for database in Before::logical(plan)?.databases {
             ensure_may_connect(session, &names::replication(plan), &database.name).await?;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::databases::{self, Open};
-use super::{seed, settings, triggers};
+use super::{ddl, seed, settings, triggers};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::{self, ident, literal};
 use crate::engine::postgres::session::{Session, Timeouts};
@@ -32,9 +32,15 @@ pub(super) async fn ensure_following(place: &Place, leader: &Session) -> Result<
     triggers::ensure_off(place, &all).await?;
     ensure_passfile(place).await?;
     for open in &all {
-        ensure_subscribed(place, open).await?;
+        ensure_subscription(place, open).await?;
+    }
+    // Before they go on: what has stopped one may be a table's new column.
+    ddl::ensure_carried(place, &all).await?;
+    for open in &all {
+        ensure_enabled(place, open).await?;
     }
     until_all_receive(place, leader, &all).await?;
+    ddl::until_filled(place, &all).await?;
     let sentence =
         format!("{} follows {} in {} databases, closed to clients", place.side, place.side.other(), all.len());
     Ok((all, sentence))
@@ -102,8 +108,8 @@ async fn connection(place: &Place, database: &Open) -> Result<String, Trouble> {
     ]))
 }
 
-/// Made disabled and owned by who outlives our roles, then enabled. One that an error has disabled tries again.
-pub(super) async fn ensure_subscribed(place: &Place, open: &Open) -> Result<(), Trouble> {
+/// Made disabled, and owned by who outlives our roles.
+async fn ensure_subscription(place: &Place, open: &Open) -> Result<(), Trouble> {
     let slot = names::slot_of(&place.plan, open.number);
     let name = ident(&slot);
     if enabled(open, &slot).await?.is_none() {
@@ -122,10 +128,16 @@ pub(super) async fn ensure_subscribed(place: &Place, open: &Open) -> Result<(), 
             return Err(Trouble::failed(format!("{} cannot subscribe to {}", place.side, open.name)).because(trouble));
         }
     }
-    if enabled(open, &slot).await? == Some(false) {
-        open.session.run(&format!("ALTER SUBSCRIPTION {name} ENABLE")).await?;
-    }
     Ok(())
+}
+
+/// One that an error has disabled tries again.
+pub(super) async fn ensure_enabled(place: &Place, open: &Open) -> Result<(), Trouble> {
+    let slot = names::slot_of(&place.plan, open.number);
+    match enabled(open, &slot).await? {
+        Some(false) => open.session.run(&format!("ALTER SUBSCRIPTION {} ENABLE", ident(&slot))).await,
+        _ => Ok(()),
+    }
 }
 
 /// What this version's subscriptions can do.
@@ -149,6 +161,13 @@ fn options(slot: &str, major: u32) -> String {
         options.push("run_as_owner = true".to_owned());
     }
     options.join(", ")
+}
+
+/// Any of our subscriptions is there.
+pub(super) async fn is_subscribed(place: &Place, session: &Session) -> Result<bool, Trouble> {
+    let ours = literal(&names::any_slot(&place.plan));
+    let sql = format!("SELECT count(*) > 0 FROM pg_subscription WHERE subname ~ {ours}");
+    Ok(session.text(&sql).await?.as_deref() == Some("t"))
 }
 
 /// Of our subscription in this database; `None`: there is none.

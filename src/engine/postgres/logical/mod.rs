@@ -5,6 +5,7 @@
 //! publication, slot, copy by the slot's own snapshot, subscription.
 
 mod databases;
+mod ddl;
 mod follow;
 mod found;
 mod polish;

@@ -19,6 +19,9 @@ use crate::wait::{self, Limit, Look, Wait};
 const TABLES: &str = "SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]') \
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE ";
 
+const TOLD_APART: &str = "(c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = c.oid \
+    AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))";
+
 /// Every table of every database is published, and changed rows can be told apart.
 pub(super) async fn ensure_published(place: &Place) -> Result<usize, Trouble> {
     let before = Before::logical(&place.plan)?;
@@ -36,7 +39,7 @@ fn timeouts(place: &Place) -> Timeouts {
     Timeouts::short(place.plan.limits.statement.0)
 }
 
-async fn ensure_publication(open: &Open, place: &Place) -> Result<usize, Trouble> {
+pub(super) async fn ensure_publication(open: &Open, place: &Place) -> Result<usize, Trouble> {
     let name = names::publication(&place.plan);
     let exists = format!("SELECT count(*) FROM pg_publication WHERE pubname = {}", literal(&name));
     if open.session.text(&exists).await?.as_deref() == Some("0") {
@@ -46,7 +49,8 @@ async fn ensure_publication(open: &Open, place: &Place) -> Result<usize, Trouble
         let make = format!("BEGIN; CREATE PUBLICATION {name}; ALTER PUBLICATION {name} OWNER TO {owner}; COMMIT");
         open.session.run(&make).await?;
     }
-    let all: Vec<String> = open.session.json(&format!("{TABLES}{OF_USERS}")).await?;
+    // One whose rows cannot be told apart is never published: V1 would refuse its clients' updates of it.
+    let all: Vec<String> = open.session.json(&format!("{TABLES}{OF_USERS} AND {TOLD_APART}")).await?;
     let published = format!(
         "{TABLES}{OF_USERS} AND c.oid IN (SELECT r.prrelid FROM pg_publication_rel AS r \
          JOIN pg_publication AS p ON p.oid = r.prpubid WHERE p.pubname = {})",

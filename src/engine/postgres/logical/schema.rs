@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::databases::{self, Open};
+use super::databases::Open;
 use crate::engine::Place;
 use crate::engine::postgres::files;
 use crate::engine::postgres::names::literal;
-use crate::engine::postgres::session::{Session, Timeouts};
+use crate::engine::postgres::session::Session;
 use crate::trouble::Trouble;
 
 /// On V2's disk.
@@ -122,14 +122,14 @@ pub(super) async fn write_down(follower: &Place, schema: &Schema) -> Result<(), 
 }
 
 /// Nothing on a follower that was the leader before: its schema is its own.
-async fn written_down(follower: &Place) -> Result<Option<Schema>, Trouble> {
+pub(super) async fn written_down(follower: &Place) -> Result<Option<Schema>, Trouble> {
     let Some(text) = files::read(follower, FILE).await? else { return Ok(None) };
     let schema = serde_json::from_slice(&text);
     schema.map(Some).map_err(|error| Trouble::failed("what was copied cannot be read").because(error))
 }
 
 /// One object that is not what it was.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Change {
     pub(super) database: String,
     /// As in `table public.shops`.
@@ -164,20 +164,20 @@ pub(super) fn changes(then: &Schema, now: &Schema) -> Vec<Change> {
     changes
 }
 
-/// The leader's schema is still what V2 has. `all`: sessions in its databases, where there are some already.
+/// The leader's schema is still what V2 has. `all`: sessions in the leader's databases.
 pub(super) async fn refuse_changed(follower: &Place, leader: &Place, all: &[Open]) -> Result<(), Trouble> {
     let Some(then) = written_down(follower).await? else { return Ok(()) };
-    let now = match all {
-        [] => look(leader, &databases::open(leader, "switchover", Timeouts::NONE).await?).await?,
-        all => look(leader, all).await?,
-    };
-    let changes = changes(&then, &now);
+    let changes = changes(&then, &look(leader, all).await?);
     if changes.is_empty() {
         return Ok(());
     }
-    Err(Trouble::not_ready(format!("V1's schema is not what was copied any more: {}", told(&changes)))
+    Err(changed(&changes))
+}
+
+pub(super) fn changed(changes: &[Change]) -> Trouble {
+    Trouble::not_ready(format!("V1's schema is not what was copied any more: {}", told(changes)))
         .hint("`switchover abort`, then run again: what was changed would be missing on V2")
-        .hint("or take the change back on V1, and `switchover resume`"))
+        .hint("or take the change back on V1, and `switchover resume`")
 }
 
 /// A few of them, then how many more.

@@ -1,6 +1,6 @@
 //! [`Server`] for the method `logical`: what differs from streaming; the rest is [`PgServer`]'s.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use crate::engine::postgres::server::PgServer;
 use crate::engine::postgres::session::Session;
 use crate::engine::postgres::{connect, door, files, health, open, successor};
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
-use crate::trouble::Trouble;
+use crate::trouble::{Kind, Trouble};
 
 pub(in super::super) struct LogicalServer {
     base: PgServer,
@@ -21,7 +21,12 @@ pub(in super::super) struct LogicalServer {
     /// In each database of this side.
     all: RefCell<Vec<Open>>,
     ready: RefCell<Option<Ready>>,
+    /// How often in a row a change could not be applied.
+    stuck: Cell<u32>,
 }
+
+/// A change that cannot be applied is tried so often again, after V2 was given what V1's schema has got since.
+const TRIES: u32 = 3;
 
 impl LogicalServer {
     pub(in super::super) fn new(place: Place) -> LogicalServer {
@@ -30,6 +35,7 @@ impl LogicalServer {
             leader: RefCell::default(),
             all: RefCell::default(),
             ready: RefCell::default(),
+            stuck: Cell::default(),
         }
     }
 
@@ -138,7 +144,6 @@ impl Server for LogicalServer {
         follow::refuse_lost(self.place(), &leader).await?;
         let (all, sentence) = follow::ensure_following(self.place(), &leader).await?;
         self.all.replace(all);
-        schema::refuse_changed(self.place(), &self.base.other(), &[]).await?;
         Ok(match health::ensure_healthy(self.place()).await? {
             Some(health) => format!("{sentence}; {health}"),
             None => sentence,
@@ -152,7 +157,18 @@ impl Server for LogicalServer {
 
     async fn behind(&self, position: &Position) -> Result<Option<Lag>, Trouble> {
         let (leader, all) = (self.leader().await?, self.all().await?);
-        follow::behind(self.place(), &leader, &all, position).await
+        match follow::behind(self.place(), &leader, &all, position).await {
+            // A new column of V1's may be what it could not apply.
+            Err(trouble) if trouble.kind == Kind::NotReady && self.stuck.get() < TRIES => {
+                self.stuck.set(self.stuck.get() + 1);
+                follow::ensure_following(self.place(), &leader).await.map(|_| None)
+            }
+            Ok(Some(lag)) => {
+                self.stuck.set(0);
+                Ok(Some(lag))
+            }
+            unknown => unknown,
+        }
     }
 
     async fn polish(&self) -> Result<String, Trouble> {

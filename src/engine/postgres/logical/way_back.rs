@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::databases;
-use super::{follow, publish, settings};
+use super::{follow, publish, schema, settings};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::Timeouts;
 use crate::engine::postgres::snapshot::Views;
@@ -59,6 +59,11 @@ async fn follow_v2(place: &Place) -> Result<String, Trouble> {
     ensure_room(place, &found.id, short).await?;
     let v1 = connect::admin(place, "switchover", short).await?;
     publish::ensure_no_slots(place, &v1).await?;
+    if !follow::is_subscribed(place, &v1).await? {
+        // What V1 follows from now on: DDL on V2 shows as a difference to it.
+        let v2s = databases::reachable(&v2, short).await?;
+        schema::write_down(place, &schema::look(&v2, &v2s).await?).await?;
+    }
     drop(v1);
     follow::ensure_following(place, &leader).await.map(|(_, how)| how)
 }

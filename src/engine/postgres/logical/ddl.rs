@@ -1,0 +1,339 @@
+//! DDL on the leader while V2 follows: tables and partitions that were added, and columns, are added on V2, too; anything
+//! else is named, and the run waits for a person. Never a silent difference.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use super::databases::{self, Open};
+use super::schema::{self, Change, How};
+use super::{follow, found, publish};
+use crate::engine::Place;
+use crate::engine::postgres::before::Before;
+use crate::engine::postgres::names::{self, ident, literal};
+use crate::engine::postgres::session::{Session, Timeouts};
+use crate::engine::postgres::{connect, standby};
+use crate::runtime::{File, HelperSpec};
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
+
+/// V2 has the leader's schema of now. `follower`: sessions in its databases.
+pub(super) async fn ensure_carried(place: &Place, follower: &[Open]) -> Result<(), Trouble> {
+    let Some(then) = schema::written_down(place).await? else { return Ok(()) };
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let sessions = databases::open(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
+    let now = schema::look(&leader, &sessions).await?;
+    let changes = schema::changes(&then, &now);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let news = News::of(&changes);
+    if !news.unknown.is_empty() {
+        return Err(schema::changed(&news.unknown));
+    }
+    for (from, to) in sessions.iter().zip(follower) {
+        let tables = news.tables(&from.name, true);
+        let mut carried: Vec<String> = tables.iter().cloned().collect();
+        add_tables(place, &leader, from, to, &tables).await?;
+        for table in news.tables(&from.name, false) {
+            carried.extend(add_columns(place, from, to, &table).await?);
+        }
+        if !tables.is_empty() {
+            fill(place, &leader, from, to).await?;
+        }
+        if !carried.is_empty() {
+            place.tell.warning(format!(
+                "V1's schema was changed in {}; V2 has been given the same: {}",
+                from.name.escape_debug(),
+                carried.join(", ").escape_debug()
+            ));
+        }
+    }
+    // What was looked at before it was carried: what has come since shows at the next look.
+    schema::write_down(place, &now).await
+}
+
+/// What the changes come to.
+struct News {
+    added: BTreeSet<(String, String)>,
+    changed: BTreeSet<(String, String)>,
+    unknown: Vec<Change>,
+}
+
+impl News {
+    /// Indexes, constraints, sequences and triggers that were added come with the tables that were; without one they are
+    /// unknown to us.
+    fn of(changes: &[Change]) -> News {
+        let mut news = News { added: BTreeSet::new(), changed: BTreeSet::new(), unknown: Vec::new() };
+        let table = |change: &Change| {
+            let name = change.object.strip_prefix("table ").filter(|_| !change.database.is_empty());
+            name.map(|name| (change.database.clone(), name.to_owned()))
+        };
+        for change in changes {
+            match (table(change), change.how) {
+                (Some(table), How::Added) => _ = news.added.insert(table),
+                (Some(table), How::Changed) => _ = news.changed.insert(table),
+                _ => {}
+            }
+        }
+        for change in changes.iter().filter(|change| table(change).is_none() || change.how == How::Removed) {
+            let of_a_table = ["index ", "constraint ", "sequence ", "trigger ", "comment "];
+            let comes_along = change.how == How::Added
+                && of_a_table.iter().any(|kind| change.object.starts_with(kind))
+                && news.added.iter().any(|(database, _)| *database == change.database);
+            if !comes_along {
+                news.unknown.push(change.clone());
+            }
+        }
+        news
+    }
+
+    fn tables(&self, database: &str, added: bool) -> BTreeSet<String> {
+        let of = if added { &self.added } else { &self.changed };
+        of.iter().filter(|(name, _)| name == database).map(|(_, table)| table.clone()).collect()
+    }
+}
+
+/// `$1` and `$2` the leader's host and port, `$3` and `$4` V2's, `$5` our role. The database's name and the tables' are in
+/// files.
+const ADD: &str = r#"
+LC_MESSAGES=C HOME=/tmp PGPASSFILE=/switchover.pass PGGSSENCMODE=disable PGCONNECT_TIMEOUT=10 PGUSER=$5
+export LC_MESSAGES HOME PGPASSFILE PGGSSENCMODE PGCONNECT_TIMEOUT PGUSER
+PGDATABASE=$(cat /switchover.database; echo .); PGDATABASE=${PGDATABASE%.}; export PGDATABASE
+command -v pg_dump >/dev/null || PATH=$PATH:$(dirname "$(ls /usr/lib/postgresql/*/bin/pg_dump | head -n 1)")
+set -e
+from=$1 from_port=$2 to=$3 to_port=$4
+set --
+for file in /switchover.table-*; do
+  table=$(cat "$file"; echo .); set -- "$@" -t "${table%.}"
+done
+PGHOST=$from PGPORT=$from_port pg_dump --section=pre-data --section=post-data --no-subscriptions --no-publications \
+  --lock-wait-timeout=10s --no-sync -Fc -f /tmp/added "$@"
+# A parent that is there already has indexes: a partition is attached when it has its own, or it would get them twice.
+kind='^[0-9]+; [0-9]+ [0-9]+ (TABLE|INDEX) ATTACH '
+pg_restore -l /tmp/added > /tmp/list
+grep -vE "$kind" /tmp/list > /tmp/first
+grep -E "$kind" /tmp/list | grep ' TABLE ATTACH ' > /tmp/last || :
+pg_restore -L /tmp/first -f /tmp/sql /tmp/added
+if [ -s /tmp/last ]; then pg_restore -L /tmp/last -f - /tmp/added >> /tmp/sql; fi
+PGOPTIONS='-c session_replication_role=replica -c client_min_messages=warning' PGHOST=$to PGPORT=$to_port \
+  psql -X -q -v ON_ERROR_STOP=1 --single-transaction -f /tmp/sql >/dev/null
+"#;
+
+async fn add_tables(
+    place: &Place,
+    leader: &Place,
+    from: &Open,
+    to: &Open,
+    tables: &BTreeSet<String>,
+) -> Result<(), Trouble> {
+    let mut missing = Vec::new();
+    for table in tables {
+        let there = format!("SELECT to_regclass({}) IS NOT NULL", literal(table));
+        if to.session.text(&there).await?.as_deref() != Some("t") {
+            missing.push(table.clone());
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let user = names::admin(&place.plan);
+    let password = place.secrets.secret(names::ADMIN_SECRET)?;
+    let (from_host, to_host) = (standby::host_of_other(place).await?, standby::host_of_other(leader).await?);
+    let (from_port, to_port) = (connect::port(leader).to_string(), connect::port(place).to_string());
+    let file =
+        |path: String, content: &str| File { path, content: content.as_bytes().to_vec(), mode: 0o600, uid: 0, gid: 0 };
+    let mut files = vec![
+        file("/switchover.pass".into(), &standby::pass_line(&user, password.expose_secret())),
+        file("/switchover.database".into(), &from.name),
+    ];
+    files.extend(missing.iter().enumerate().map(|(n, table)| file(format!("/switchover.table-{n}"), table)));
+    let spec = HelperSpec {
+        name: format!("switchover-{}-ddl", place.plan.tag()),
+        image: place.plan.v2.image_id.clone(),
+        entrypoint: ["sh", "-c", ADD, "sh", &from_host, &from_port, &to_host, &to_port, &user]
+            .map(str::to_owned)
+            .to_vec(),
+        user: Some("0:0".into()),
+        network: Some(place.plan.private_network.clone()),
+        files,
+        labels: place.plan.labels("V2"),
+        ..HelperSpec::default()
+    };
+    let helper = place.runtime.helper(&spec).await?;
+    let limit = Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 };
+    let output = wait::within(limit, "adding V1's new tables to V2", helper.end()).await?;
+    if output.code == 0 {
+        return Ok(());
+    }
+    let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Trouble::not_ready(format!("new tables of V1 cannot be made on V2: {}", missing.join(", ").escape_debug()))
+        .because(Trouble::failed(why))
+        .hint("`switchover abort`, then run again"))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Column {
+    name: String,
+    of: String,
+    not_null: bool,
+    default: Option<String>,
+    collation: Option<String>,
+    /// Generated, or an identity.
+    special: bool,
+    /// What rows from before have in it is the same for all of them, and known.
+    constant: bool,
+}
+
+const COLUMNS: &str = "SELECT coalesce(json_agg(json_build_object('name', a.attname, 'of', format_type(a.atttypid, a.atttypmod),
+    'not_null', a.attnotnull, 'default', pg_get_expr(d.adbin, d.adrelid),
+    'collation', CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
+    'special', a.attgenerated <> '' OR a.attidentity <> '', 'constant', d.oid IS NULL OR a.atthasmissing) ORDER BY a.attnum), '[]')
+  FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+  LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  WHERE a.attrelid = to_regclass(:table) AND a.attnum > 0 AND NOT a.attisdropped";
+
+/// Columns that the leader has at the end of the table and V2 has not. Any other change of a table is refused.
+async fn add_columns(place: &Place, from: &Open, to: &Open, table: &str) -> Result<Vec<String>, Trouble> {
+    let columns = async |session: &Session| -> Result<Vec<Column>, Trouble> {
+        session.json(&COLUMNS.replace(":table", &literal(table))).await
+    };
+    let (theirs, ours) = (columns(&from.session).await?, columns(&to.session).await?);
+    let names = |all: &[Column]| all.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+    let refused = || {
+        schema::changed(&[Change { database: from.name.clone(), object: format!("table {table}"), how: How::Changed }])
+    };
+    if theirs.len() < ours.len() || names(&theirs[..ours.len()]) != names(&ours) {
+        return Err(refused());
+    }
+    let new = &theirs[ours.len()..];
+    if new.is_empty() || new.iter().any(|column| column.special || !column.constant) {
+        return Err(refused());
+    }
+    let acts: Vec<String> = new.iter().map(|column| format!("ADD COLUMN {}", definition(column))).collect();
+    // Partitions and heirs get it with their parent.
+    let alter = format!("ALTER TABLE {table} {}", acts.join(", "));
+    let wait = Wait {
+        what: "a column to be added on V2",
+        limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
+        every: Duration::from_millis(200),
+        kind: Kind::NotReady,
+    };
+    wait::until(wait, &place.tell, async || match to.session.run(&alter).await {
+        Ok(()) => Ok(Look::Done(())),
+        Err(trouble) if trouble.what.contains("(55P03)") => Ok(Look::NotYet("the table is in use there".into())),
+        Err(trouble) => Err(trouble),
+    })
+    .await?;
+    Ok(new.iter().map(|column| format!("{table}.{}", ident(&column.name))).collect())
+}
+
+fn definition(column: &Column) -> String {
+    let mut text = format!("{} {}", ident(&column.name), column.of);
+    if let Some(collation) = &column.collation {
+        text.push_str(&format!(" COLLATE {collation}"));
+    }
+    if let Some(default) = &column.default {
+        text.push_str(&format!(" DEFAULT {default}"));
+    }
+    if column.not_null {
+        text.push_str(" NOT NULL");
+    }
+    text
+}
+
+/// New tables are published, and the server's own first copy brings their rows.
+async fn fill(place: &Place, leader: &Place, from: &Open, to: &Open) -> Result<(), Trouble> {
+    let before = Before::logical(&place.plan)?;
+    let known = before.databases.get(from.number).map(|it| it.identities.as_slice()).unwrap_or_default();
+    let keyless = found::in_database(&from.session).await?.keyless;
+    let strange: Vec<String> = keyless
+        .iter()
+        .filter(|table| !known.iter().any(|it| it.schema == table.schema && it.table == table.table))
+        .map(|table| format!("{}.{}", table.schema, table.table))
+        .collect();
+    if !strange.is_empty() {
+        return Err(Trouble::not_ready(format!("new tables of V1 have no primary key: {}", strange.join(", ")))
+            .hint("give them one, then `switchover resume`"));
+    }
+    if databases::major(&from.session).await? < 14 {
+        return Err(Trouble::not_ready(
+            "tables were added on V1, whose version cannot give their rows to a follower alone",
+        )
+        .hint("`switchover abort`, then run again"));
+    }
+    publish::ensure_publication(from, leader).await?;
+    // One that is off cannot be told of more tables; what has stopped it was a column that is there by now.
+    follow::ensure_enabled(place, to).await?;
+    let name = ident(&names::slot_of(&place.plan, to.number));
+    to.session.run(&format!("ALTER SUBSCRIPTION {name} REFRESH PUBLICATION")).await?;
+    Ok(())
+}
+
+/// First copies of tables that were added are complete.
+pub(super) async fn until_filled(place: &Place, follower: &[Open]) -> Result<(), Trouble> {
+    let wait = Wait {
+        what: "the rows of new tables",
+        limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
+        every: Duration::from_millis(200),
+        kind: Kind::NotReady,
+    };
+    wait::until(wait, &place.tell, async || {
+        for open in follower {
+            let sql = "SELECT coalesce(string_agg(srrelid::regclass::text, ', '), '') FROM pg_subscription_rel AS r \
+                       JOIN pg_subscription AS s ON s.oid = r.srsubid WHERE r.srsubstate <> 'r' AND s.subname = ";
+            let sql = format!("{sql}{}", literal(&names::slot_of(&place.plan, open.number)));
+            match open.session.text(&sql).await?.as_deref() {
+                Some("") | None => {}
+                Some(left) => return Ok(Look::NotYet(format!("not complete: {left}"))),
+            }
+        }
+        Ok(Look::Done(()))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(object: &str, how: How) -> Change {
+        Change { database: "shop".into(), object: object.into(), how }
+    }
+
+    #[test]
+    fn what_comes_with_a_new_table_is_known_and_the_rest_is_not() {
+        let changes = [
+            change("table public.new", How::Added),
+            change("index new_pkey", How::Added),
+            change("constraint new_pkey of new", How::Added),
+            change("table public.old", How::Changed),
+        ];
+        let news = News::of(&changes);
+        assert!(news.unknown.is_empty());
+        assert_eq!(news.tables("shop", true), BTreeSet::from(["public.new".to_owned()]));
+        assert_eq!(news.tables("shop", false), BTreeSet::from(["public.old".to_owned()]));
+        for unknown in
+            [change("index i", How::Added), change("table public.t", How::Removed), change("view v", How::Changed)]
+        {
+            assert_eq!(News::of(std::slice::from_ref(&unknown)).unknown, [unknown]);
+        }
+    }
+
+    #[test]
+    fn a_column_is_defined_as_it_was() {
+        let column = Column {
+            name: "a b".into(),
+            of: "character varying(9)".into(),
+            not_null: true,
+            default: Some("'x'::character varying".into()),
+            collation: Some("\"C\"".into()),
+            special: false,
+            constant: true,
+        };
+        let expected = "\"a b\" character varying(9) COLLATE \"C\" DEFAULT 'x'::character varying NOT NULL";
+        assert_eq!(definition(&column), expected);
+    }
+}
