@@ -248,3 +248,46 @@ async fn ddl_is_carried_or_named() {
     assert!(one.ensure_way_back().await.unwrap().is_ok());
     two.ensure_clean(true).await.unwrap();
 }
+
+/// A thousand sequences (SWITCHOVER_TEST_ALL: ten thousand), of which a hundred change in the last moment.
+#[tokio::test]
+async fn many_sequences_take_no_time_in_the_window() {
+    let mut corner = Corner::with("sequences", "15", "17", &[], LOGICAL).await;
+    let v1 = corner.v1_name();
+    corner.fill();
+    let portions = if std::env::var_os("SWITCHOVER_TEST_ALL").is_some() { 10 } else { 1 };
+    for portion in 0..portions {
+        let make = format!(
+            "DO $$ BEGIN FOR n IN {}..{} LOOP EXECUTE 'CREATE SEQUENCE s' || n || ' INCREMENT ' || CASE WHEN n % 2 = 0 THEN -1 ELSE 7 END; \
+             END LOOP; END $$; SELECT count(nextval('s' || n)) FROM generate_series({}, {}, 2) AS n;",
+            portion * 1000 + 1,
+            portion * 1000 + 1000,
+            portion * 1000 + 1,
+            portion * 1000 + 1000,
+        );
+        corner.script(&v1, "postgres", &make);
+    }
+    corner.plan().await;
+    corner.prepare().await;
+    corner.create_v2().await;
+    let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
+    two.ensure_seeded().await.unwrap();
+    two.ensure_following().await.unwrap();
+    one.ensure_connected().await.unwrap();
+    two.ensure_connected().await.unwrap();
+    corner.script(
+        &v1,
+        "postgres",
+        "SELECT count(nextval('s' || n)) FROM generate_series(1, 98) AS n; SELECT setval('s999', 70000, false), setval('s1000', -5);",
+    );
+    corner.caught_up(&*one, &*two).await;
+    let began = std::time::Instant::now();
+    let said = two.ensure_promoted().await.unwrap();
+    println!("{said} in {:.1} ms", began.elapsed().as_secs_f64() * 1000.0);
+    assert!(said.contains("100 sequences"), "{said}");
+    let all = "SELECT md5(string_agg(concat_ws(' ', sequencename, last_value), ',' ORDER BY seqrelid_name)) FROM \
+        (SELECT *, sequencename::text COLLATE \"C\" AS seqrelid_name FROM pg_sequences WHERE sequencename ~ '^s[0-9]') AS x";
+    let v2 = corner.v2_name();
+    assert_eq!(sql(&v1, all), corner.as_admin(&v2, all));
+    assert_eq!(corner.as_admin(&v2, "SELECT last_value, is_called FROM s999"), "70000|f");
+}

@@ -1,4 +1,4 @@
-//! PostgreSQL, by streaming replication within one major version.
+//! PostgreSQL: by streaming replication within one major version, by logical replication across versions (`logical/`).
 //!
 //! `server.rs` says who does what. Words of its own: LSN (a place in the log), slot (keeps the log a follower lacks),
 //! standby (a server in recovery that follows).

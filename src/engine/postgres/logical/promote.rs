@@ -2,7 +2,7 @@
 //! from which V1 can follow. Turned back, it goes on applying: nobody but us has written to it.
 
 use super::databases::Open;
-use super::sequences::{self, Value};
+use super::sequences::{self, Reader, Value};
 use super::{follow, publish, triggers};
 use crate::engine::Place;
 use crate::engine::postgres::names::literal;
@@ -14,8 +14,9 @@ pub(super) struct Ready {
     /// Sessions in each database of the leader and of the follower.
     pub(super) leader: Vec<Open>,
     pub(super) follower: Vec<Open>,
-    /// The leader's sequences as V2 has them.
+    /// The leader's sequences as V2 has them, and what reads them again.
     pub(super) sequences: Vec<Vec<Value>>,
+    pub(super) readers: Vec<Reader>,
     pub(super) triggers: triggers::Known,
     /// The leader's catalogs, as they were when its schema was last compared.
     pub(super) catalogs: Vec<String>,
@@ -24,6 +25,7 @@ pub(super) struct Ready {
 impl Ready {
     pub(super) fn is_alive(&self) -> bool {
         self.leader.iter().chain(&self.follower).all(|open| open.session.is_alive())
+            && self.readers.iter().all(Reader::is_alive)
     }
 }
 
@@ -69,7 +71,7 @@ pub(super) async fn ensure_promoted(
     let durable = format!("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'switchover', {run})");
     let (catalogs, (_, set), ()) = futures_util::future::try_join3(
         catalogs(&ready.leader),
-        sequences::ensure_equal(&ready.leader, &ready.follower, &ready.sequences),
+        sequences::ensure_equal(&ready.readers, &ready.follower, &ready.sequences),
         session.run(&durable),
     )
     .await?;

@@ -1,16 +1,26 @@
 //! Sequences: no publication carries them (up to 18), so their values are read on the leader and set on V2, exactly.
 //!
 //! `pg_sequences.last_value` is nothing for one that was never used, and also for one that was set without being used; so
-//! every sequence is read by itself. In portions: each one read is a lock until the statement's end.
+//! every sequence is read by itself. In portions, as each one read is a lock until the statement's end; by statements that
+//! were planned before the window, as planning takes ten times as long as reading.
+
+use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
 use super::databases::Open;
-use crate::engine::postgres::session::Session;
+use crate::engine::Place;
+use crate::engine::postgres::connect;
+use crate::engine::postgres::names::literal;
+use crate::engine::postgres::session::{Session, Timeouts};
 use crate::trouble::Trouble;
 
 /// Sequences a statement.
 const PORTION: usize = 500;
+
+/// Sessions that read one database's, at most.
+const SESSIONS: usize = 4;
 
 /// A sequence's name, quoted, and what `SELECT last_value, is_called` says of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
@@ -20,45 +30,89 @@ pub(super) struct Value {
     called: bool,
 }
 
-const NAMES: &str = "SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]') \
+const NAMES: &str = "SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname)), '[]') \
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
     WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')";
 
-/// All of a database.
-async fn read(session: &Session) -> Result<Vec<Value>, Trouble> {
-    let names: Vec<String> = session.json(NAMES).await?;
-    let mut values = Vec::with_capacity(names.len());
-    for some in names.chunks(PORTION) {
-        let each = some.iter().map(|name| {
-            let literal = crate::engine::postgres::names::literal(name);
-            format!("SELECT {literal} AS name, last_value AS last, is_called AS called FROM {name}")
-        });
-        let all = each.collect::<Vec<_>>().join(" UNION ALL ");
-        values.extend(
-            session.json::<Vec<Value>>(&format!("SELECT coalesce(json_agg(x), '[]') FROM ({all}) AS x")).await?,
-        );
+/// One database's sequences on the leader, ready to be read.
+pub(super) struct Reader {
+    /// Each with the statements that it has prepared.
+    sessions: Vec<(Rc<Session>, Vec<String>)>,
+}
+
+impl Reader {
+    pub(super) fn is_alive(&self) -> bool {
+        self.sessions.iter().all(|(session, _)| session.is_alive())
     }
+}
+
+/// Opens sessions on the leader and plans there what the window reads.
+pub(super) async fn readers(leader: &Place, databases: &[Open]) -> Result<Vec<Reader>, Trouble> {
+    try_join_all(databases.iter().map(async |open| {
+        let names: Vec<String> = open.session.json(NAMES).await?;
+        let portions: Vec<&[String]> = names.chunks(PORTION).collect();
+        let mut sessions = Vec::new();
+        for some in portions.chunks(portions.len().div_ceil(SESSIONS).max(1)) {
+            // A plan of five hundred tables takes its time; a session of one portion is the database's own.
+            let session = match portions.len() {
+                1 => Rc::clone(&open.session),
+                _ => Rc::new(connect::admin_in(leader, &open.name, "switchover", PLANNING).await?),
+            };
+            sessions.push((Rc::clone(&session), prepare(&session, some).await?));
+        }
+        Ok(Reader { sessions })
+    }))
+    .await
+}
+
+const PLANNING: Timeouts = Timeouts { statement: Duration::from_secs(60), lock: Duration::from_secs(2) };
+
+async fn prepare(session: &Session, portions: &[&[String]]) -> Result<Vec<String>, Trouble> {
+    session.run("SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL").await?;
+    let mut statements = Vec::new();
+    for (number, names) in portions.iter().enumerate() {
+        let one = |name: &String| {
+            format!("SELECT {} AS name, last_value AS last, is_called AS called FROM {name}", literal(name))
+        };
+        let all = names.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ");
+        let statement = format!("sequences_{number}");
+        session.run(&format!("PREPARE {statement} AS SELECT coalesce(json_agg(x), '[]') FROM ({all}) AS x")).await?;
+        statements.push(statement);
+    }
+    Ok(statements)
+}
+
+/// All of a database, sorted.
+async fn read(reader: &Reader) -> Result<Vec<Value>, Trouble> {
+    let parts = try_join_all(reader.sessions.iter().map(async |(session, statements)| {
+        let mut values = Vec::new();
+        for statement in statements {
+            values.extend(session.json::<Vec<Value>>(&format!("EXECUTE {statement}")).await?);
+        }
+        Ok::<_, Trouble>(values)
+    }))
+    .await?;
+    let mut values = parts.concat();
+    values.sort();
     Ok(values)
 }
 
 /// V2's sequences are the leader's. `known`: as they were set before, so that only what has changed since is set. Says what
 /// they are now, by database, and how many were set.
 pub(super) async fn ensure_equal(
-    leader: &[Open],
+    leader: &[Reader],
     follower: &[Open],
     known: &[Vec<Value>],
 ) -> Result<(Vec<Vec<Value>>, usize), Trouble> {
     let pairs = leader.iter().zip(follower).enumerate();
     let done = try_join_all(pairs.map(async |(number, (from, to))| {
-        let now = read(&from.session).await?;
+        let now = read(from).await?;
         let before = known.get(number).map_or(&[][..], Vec::as_slice);
         let changed: Vec<&Value> = now.iter().filter(|value| before.binary_search(value).is_err()).collect();
         for some in changed.chunks(PORTION) {
             set(&to.session, some).await?;
         }
         let count = changed.len();
-        let mut now = now;
-        now.sort();
         Ok::<_, Trouble>((now, count))
     }))
     .await?;
@@ -67,13 +121,8 @@ pub(super) async fn ensure_equal(
 }
 
 async fn set(session: &Session, values: &[&Value]) -> Result<(), Trouble> {
-    if values.is_empty() {
-        return Ok(());
-    }
-    let each = values.iter().map(|value| {
-        let name = crate::engine::postgres::names::literal(&value.name);
-        format!("({name}, {}::bigint, {})", value.last, value.called)
-    });
+    let each =
+        values.iter().map(|value| format!("({}, {}::bigint, {})", literal(&value.name), value.last, value.called));
     let rows = each.collect::<Vec<_>>().join(", ");
     session
         .run(&format!(

@@ -84,10 +84,13 @@ impl LogicalServer {
         // In this order: what changes after the one is seen by the other.
         let catalogs = promote::catalogs(&leader).await?;
         schema::refuse_changed(place, &self.base.other(), &leader).await?;
-        let (sequences, _) = sequences::ensure_equal(&leader, &follower, &[]).await?;
+        let readers = sequences::readers(&self.base.other(), &leader).await?;
+        // Twice: a plan is made by its first use.
+        let (sequences, _) = sequences::ensure_equal(&readers, &follower, &[]).await?;
+        let (sequences, _) = sequences::ensure_equal(&readers, &follower, &sequences).await?;
         let triggers = triggers::read(place).await?;
         self.leader().await?;
-        self.ready.replace(Some(Ready { leader, follower, sequences, triggers, catalogs }));
+        self.ready.replace(Some(Ready { leader, follower, sequences, readers, triggers, catalogs }));
         self.base.ensure_views().await
     }
 }
