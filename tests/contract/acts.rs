@@ -78,6 +78,33 @@ impl Corner {
         Cut { steps, window }
     }
 
+    /// Statements, by psql's standard input.
+    pub(crate) fn script(&self, container: &str, database: &str, statements: &str) {
+        use std::io::Write;
+        let argv =
+            ["exec", "-i", container, "psql", "-X", "-q", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1"];
+        let mut child = Command::new("docker")
+            .args(argv)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(statements.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "a script for {database}");
+    }
+
+    /// A shell in a container that has the password of the tool's own role.
+    pub(crate) fn inside_as_admin(&self, container: &str, script: &str) -> String {
+        run(&["exec", "-e", &self.password(), container, "sh", "-c", script])
+    }
+
+    /// As the tool's own role, whatever is shut.
+    pub(crate) fn as_admin(&self, container: &str, statement: &str) -> String {
+        let user = format!("switchover_{}", self.plan.tag());
+        let psql = ["psql", "-h", "127.0.0.1", "-U", &user, "-d", "postgres", "-Atqc", statement];
+        run(&[&["exec", "-e", &self.password(), container], &psql[..]].concat())
+    }
+
     pub(crate) async fn move_clients(&self) {
         let plan = &self.plan;
         self.docker.ensure_left(&plan.v1.id, &self.clients()).await.unwrap();

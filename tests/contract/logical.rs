@@ -6,9 +6,24 @@ use super::{Corner, Writer, sql};
 
 const LOGICAL: &[&str] = &["-c", "wal_level=logical"];
 
+/// (V1's image, V2's image)
+fn upgrades() -> Vec<(&'static str, &'static str)> {
+    match std::env::var_os("SWITCHOVER_TEST_ALL") {
+        None => vec![("15", "17")],
+        Some(_) => vec![("15", "17"), ("13", "15"), ("13", "18"), ("15", "18"), ("17", "18")],
+    }
+}
+
 #[tokio::test]
 async fn there_and_back_across_versions() {
-    let mut corner = Corner::with("logical", "15", "17", &[], LOGICAL).await;
+    for (from, to) in upgrades() {
+        there_and_back(from, to).await;
+    }
+}
+
+async fn there_and_back(from: &str, to: &str) {
+    println!("─── {from} → {to}");
+    let mut corner = Corner::with(&format!("to{to}"), from, to, &[], LOGICAL).await;
     corner.fill();
     corner.plan().await;
     assert_eq!(corner.plan.method, "logical");
@@ -31,7 +46,6 @@ async fn there_and_back_across_versions() {
     // Turned back: promoted, a follower again.
     v1.ensure_connected().await.unwrap();
     v2.ensure_connected().await.unwrap();
-    sql(&corner.v1_name(), "SELECT 1");
     for _ in 0..2 {
         v2.ensure_promoted().await.unwrap();
     }
@@ -40,6 +54,13 @@ async fn there_and_back_across_versions() {
     }
     assert_eq!(corner.warnings(), Vec::<String>::new());
     corner.caught_up(&*v1, &*v2).await;
+    // Text is in V2's order, whatever V1's was.
+    corner.as_admin(&corner.v2_name(), "CREATE EXTENSION amcheck");
+    let checked = "SELECT count(bt_index_check(i.indexrelid, true)) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid \
+                   JOIN pg_class AS x ON x.oid = i.indexrelid JOIN pg_am AS a ON a.oid = x.relam \
+                   WHERE a.amname = 'btree' AND c.relnamespace = 'public'::regnamespace";
+    assert_eq!(corner.as_admin(&corner.v2_name(), checked), "2");
+    corner.as_admin(&corner.v2_name(), "DROP EXTENSION amcheck");
 
     v1.ensure_connected().await.unwrap();
     v2.ensure_connected().await.unwrap();
@@ -49,7 +70,7 @@ async fn there_and_back_across_versions() {
     v2.ensure_open().await.unwrap();
     corner.move_clients().await;
     probe.write().await.unwrap();
-    println!("{cut}");
+    println!("{from} → {to}: {cut}");
     cut.window.end_switch().await.unwrap();
     drop(cut);
     probe.end().await.unwrap();

@@ -220,37 +220,10 @@ impl Corner {
         self.plan = Rc::new(plan);
     }
 
-    /// Statements, by psql's standard input.
-    pub(crate) fn script(&self, container: &str, database: &str, statements: &str) {
-        use std::io::Write;
-        let argv =
-            ["exec", "-i", container, "psql", "-X", "-q", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1"];
-        let mut child = Command::new("docker")
-            .args(argv)
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(statements.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success(), "a script for {database}");
-    }
-
-    /// A shell in a container that has the password of the tool's own role.
-    pub(crate) fn inside_as_admin(&self, container: &str, script: &str) -> String {
+    /// Of the tool's own role, as `docker exec` takes it.
+    fn password(&self) -> String {
         use secrecy::ExposeSecret;
-        let password = self.secrets.secret("postgres-admin").unwrap();
-        let password = format!("PGPASSWORD={}", password.expose_secret());
-        run(&["exec", "-e", &password, container, "sh", "-c", script])
-    }
-
-    /// As the tool's own role, whatever is shut.
-    pub(crate) fn as_admin(&self, container: &str, statement: &str) -> String {
-        use secrecy::ExposeSecret;
-        let user = format!("switchover_{}", self.plan.tag());
-        let password = self.secrets.secret("postgres-admin").unwrap();
-        let password = format!("PGPASSWORD={}", password.expose_secret());
-        let psql = ["psql", "-h", "127.0.0.1", "-U", &user, "-d", "postgres", "-Atqc", statement];
-        run(&[&["exec", "-e", &password, container], &psql[..]].concat())
+        format!("PGPASSWORD={}", self.secrets.secret("postgres-admin").unwrap().expose_secret())
     }
 
     pub(crate) async fn plan(&mut self) {

@@ -34,7 +34,7 @@ impl Ready {
 const CATALOGS: &str =
     "WITH lasting AS (SELECT c.oid, c.relname, c.relnamespace, c.relnatts, c.reloptions, c.relpersistence,
     c.relrowsecurity, c.relispartition FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.oid >= 16384 AND n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> 'pg_toast')
+    WHERE c.oid >= 16384 AND c.relkind <> 'S' AND n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> 'pg_toast')
   SELECT string_agg(x.c || ':' || x.n || ':' || x.newest, ' ') FROM (
     SELECT 'r' AS c, count(*) AS n, coalesce(sum(hashtext(l::text)::bigint), 0) AS newest FROM lasting AS l
   UNION ALL SELECT 'a', count(*), coalesce(max(a.xmin::text::bigint), 0)
@@ -45,6 +45,7 @@ const CATALOGS: &str =
     FROM pg_attrdef AS d JOIN lasting AS l ON l.oid = d.adrelid
   UNION ALL SELECT 't', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_trigger
   UNION ALL SELECT 'f', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_proc WHERE oid >= 16384
+  UNION ALL SELECT 'q', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_sequence
   UNION ALL SELECT 'e', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_enum
   UNION ALL SELECT 's', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_authid
   UNION ALL SELECT 'b', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_database) AS x";
@@ -69,12 +70,14 @@ pub(super) async fn ensure_promoted(
     let ready = ready.ok_or_else(|| Trouble::failed("V2 was not made ready to serve: its sessions are gone"))?;
     let run = literal(&place.plan.run);
     let durable = format!("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'switchover', {run})");
+    let began = std::time::Instant::now();
     let (catalogs, (_, set), ()) = futures_util::future::try_join3(
         catalogs(&ready.leader),
         sequences::ensure_equal(&ready.readers, &ready.follower, &ready.sequences),
         session.run(&durable),
     )
     .await?;
+    tracing::debug!("catalogs and sequences: {:?}", began.elapsed());
     if catalogs != ready.catalogs {
         return Err(Trouble::not_ready("V1's schema was changed a moment before the switch")
             .hint("`switchover cutover` looks at it again"));
