@@ -37,7 +37,7 @@ macro_rules! by {
 #[rustfmt::skip]
 pub const SWITCHOVER: &[Line<Run, Fact>] = &[
     Line::step("survey",     "Look at V1, V2's image and the clients",        act!(survey),       Undo::Nothing),
-    Line::step("restart-v1", "Restart V1 once, where that is needed",         act!(restart_v1),   by!(put_v1_back)),
+    Line::step("restart-v1", "Restart V1 once, where that is needed",         act!(restart_v1),   by!(forget_restart)),
     Line::step("prepare-v1", "Make V1 ready to be followed",                  act!(prepare_v1),   by!(put_v1_back)),
     Line::step("create-v2",  "Make V2's volume and container, cut off",       act!(create_v2),    by!(remove_v2)),
     Line::step("seed",       "Copy V1's data to V2",                          act!(seed),         by!(drop_seed)),
@@ -81,6 +81,10 @@ async fn survey(x: &mut Run) -> Result<Fact, Trouble> {
 /// A setting that takes a restart is in force on V1. Where one is needed, the plan was allowed to do it.
 async fn restart_v1(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::sentence(x.v1.ensure_restarted().await?))
+}
+
+async fn forget_restart(x: &mut Run) -> Result<(), Trouble> {
+    x.v1.ensure_restart_forgotten().await
 }
 
 /// V1 can be reached over the private network and followed. What was changed is in the plan, with its old value.

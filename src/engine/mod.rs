@@ -189,6 +189,8 @@ pub trait Server {
     async fn recheck(&self) -> Result<Vec<Check>, Trouble>;
     /// Where the plan says that a setting takes a restart: it is set, and in force. Says how long nobody was served.
     async fn ensure_restarted(&self) -> Result<String, Trouble>;
+    /// What [`Server::ensure_restarted`] has set is gone from its files, and it runs. It is not restarted again.
+    async fn ensure_restart_forgotten(&self) -> Result<(), Trouble>;
     /// It can be followed: role, access rule, settings, slot. Old values are in the plan already.
     async fn ensure_followable(&self) -> Result<String, Trouble>;
     /// All that put back, exactly; a fence or switch of this run gone too.

@@ -85,6 +85,8 @@ async fn there_and_back(from: &str, to: &str) {
     v2.ensure_clean(true).await.unwrap();
     assert_eq!(v1.state().await.following, Some(true));
     assert_eq!(v2.state().await.writable, Some(true));
+    let stopped = "grep -l '^State:.T' /proc/[0-9]*/status; true";
+    assert_eq!(corner.inside(&corner.v1_name(), stopped), "", "V1's own processes run while it follows");
     v2.ensure_clean(false).await.unwrap();
     corner.assert_nothing_left();
 }
@@ -217,6 +219,9 @@ async fn ddl_is_carried_or_named() {
          CREATE TABLE \"ne\"\"w\" (n serial PRIMARY KEY, t text REFERENCES \"we\"\"ird; --\"); \
          INSERT INTO \"ne\"\"w\" (t) SELECT NULL FROM generate_series(1, 500); \
          ALTER TABLE numbered ADD COLUMN extra text NOT NULL DEFAULT 'it''s', ADD COLUMN more int; \
+         ALTER TABLE numbered ADD COLUMN made timestamptz NOT NULL DEFAULT now(), ADD COLUMN gone int DEFAULT 5; \
+         ALTER TABLE numbered ALTER COLUMN gone DROP DEFAULT; ALTER TABLE parts ADD COLUMN x int; \
+         UPDATE parts SET x = 1; COMMENT ON TABLE parts_2 IS 'new'; \
          INSERT INTO numbered VALUES (-1, 't', 'x', 5); UPDATE numbered SET more = 6 WHERE n = -1;",
     );
     corner.caught_up(&*one, &*two).await;
@@ -229,6 +234,11 @@ async fn ddl_is_carried_or_named() {
     );
 
     // What is not carried is named, and gone again when it is taken back.
+    sql(&v1, "CREATE TABLE hides (n int PRIMARY KEY);; CREATE UNIQUE INDEX hidden ON numbered (n)");
+    let trouble = two.ensure_following().await.unwrap_err();
+    assert!(trouble.what.contains("index public.hidden") && !trouble.what.contains("hides"), "{trouble:?}");
+    sql(&v1, "DROP INDEX hidden");
+    two.ensure_following().await.unwrap();
     sql(&v1, "CREATE VIEW later AS SELECT 1 AS n");
     let trouble = two.ensure_following().await.unwrap_err();
     assert!(
@@ -311,4 +321,56 @@ async fn many_sequences_take_no_time_in_the_window() {
     let v2 = corner.v2_name();
     assert_eq!(sql(&v1, all), corner.as_admin(&v2, all));
     assert_eq!(corner.as_admin(&v2, "SELECT last_value, is_called FROM s999"), "70000|f");
+}
+
+/// A table that was dropped and made again is another one, and a sequence that V2 has set back by itself is set again.
+#[tokio::test]
+async fn what_is_made_again_is_noticed() {
+    let mut corner = Corner::with("again", "15", "17", &[], LOGICAL).await;
+    let v1 = corner.v1_name();
+    corner.fill();
+    corner.script(
+        &v1,
+        "postgres",
+        "CREATE TABLE t (n serial PRIMARY KEY); INSERT INTO t SELECT FROM generate_series(1, 100);",
+    );
+    corner.script(
+        &v1,
+        "postgres",
+        "CREATE TABLE deferred (n int PRIMARY KEY DEFERRABLE); INSERT INTO deferred VALUES (1);",
+    );
+    corner.plan().await;
+    corner.prepare().await;
+    sql(&v1, "UPDATE deferred SET n = 2");
+    corner.create_v2().await;
+    let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
+    sql(&v1, "CREATE TABLE between (n int PRIMARY KEY);; INSERT INTO between VALUES (1)");
+    two.ensure_seeded().await.unwrap();
+    two.ensure_following().await.unwrap();
+    sql(&v1, "INSERT INTO between VALUES (2)");
+    corner.caught_up(&*one, &*two).await;
+    two.polish().await.unwrap();
+    one.ensure_connected().await.unwrap();
+    two.ensure_connected().await.unwrap();
+    sql(&v1, "BEGIN;; TRUNCATE t RESTART IDENTITY;; INSERT INTO t SELECT FROM generate_series(1, 100);; COMMIT");
+    corner.caught_up(&*one, &*two).await;
+    two.ensure_promoted().await.unwrap();
+    let v2 = corner.v2_name();
+    assert_eq!(corner.as_admin(&v2, "SELECT last_value FROM t_n_seq"), "100");
+    assert_eq!(corner.as_admin(&v2, "SELECT count(*) FROM between"), "2", "made after V1 was prepared, and followed");
+    two.ensure_demoted().await.unwrap();
+    sql(&v1, "CREATE DATABASE later");
+    let trouble = two.ensure_connected().await.unwrap_err();
+    assert!(trouble.what.contains("databases were made on V1"), "{trouble:?}");
+    sql(&v1, "DROP DATABASE later");
+    sql(&v1, "DROP TABLE t;; CREATE TABLE t (n serial PRIMARY KEY)");
+    let trouble = two.ensure_following().await.unwrap_err();
+    assert!(trouble.what.contains("table public.t"), "{trouble:?}");
+    two.ensure_not_following().await.unwrap();
+    two.ensure_unseeded().await.unwrap();
+    one.ensure_unfollowable().await.unwrap();
+    assert_eq!(
+        sql(&v1, "SELECT relreplident FROM pg_class WHERE relname = 'deferred';; SELECT count(*) FROM pg_publication"),
+        "d\n0"
+    );
 }

@@ -46,6 +46,10 @@ impl Server for FakeServer {
         self.at("restart").await.map(|()| "V1 needs no restart".into())
     }
 
+    async fn ensure_restart_forgotten(&self) -> Result<(), Trouble> {
+        self.at("forget the restart").await
+    }
+
     async fn ensure_followable(&self) -> Result<String, Trouble> {
         self.once("make followable", |s| {
             s.things.followable = true;

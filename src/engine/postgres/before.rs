@@ -39,6 +39,9 @@ pub(super) struct Logical {
     pub(super) cluster: Cluster,
     /// In this order, which numbers the slots.
     pub(super) databases: Vec<Carried>,
+    /// Copied once and not followed: who is in a template keeps others from making databases.
+    #[serde(default)]
+    pub(super) templates: Vec<String>,
     /// V1 is restarted once, for `wal_level`.
     #[serde(default)]
     pub(super) restart: Option<Restart>,

@@ -32,12 +32,22 @@ const REMOVE: &str = r#"cd "$1" && shift && rm -f -- "$@" && sync ."#;
 
 /// Of the method `logical`: what the schema was that was copied, and which triggers are to fire again.
 pub(super) const SCHEMA: &str = "switchover.schema";
+pub(super) const OWN_SCHEMA: &str = "switchover.schema-own";
 pub(super) const TRIGGERS: &str = "switchover.triggers";
 
 /// Every file of ours that may be in a data directory. The rules of V1 before its fence (`switchover.hba-open`) are
 /// not among them.
-pub(super) const OURS: &[&str] =
-    &[PASSFILE, SEEDED, OPEN_RULES, OPEN_SETTINGS, SCHEMA, TRIGGERS, "switchover.new", "switchover.hba-new"];
+pub(super) const OURS: &[&str] = &[
+    PASSFILE,
+    SEEDED,
+    OPEN_RULES,
+    OPEN_SETTINGS,
+    OWN_SCHEMA,
+    SCHEMA,
+    TRIGGERS,
+    "switchover.new",
+    "switchover.hba-new",
+];
 
 /// What the window leaves on V1.
 pub(super) const OF_THE_WINDOW: &[&str] =

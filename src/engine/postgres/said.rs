@@ -95,6 +95,7 @@ pub(super) struct Database {
     pub(super) name: String,
     pub(super) bytes: u64,
     pub(super) connectable: bool,
+    pub(super) template: bool,
     pub(super) encoding: String,
     pub(super) collate: String,
     pub(super) ctype: String,
@@ -225,7 +226,7 @@ const FIXED: &str = "SELECT json_build_object(
   'version_num', current_setting('server_version_num')::int,
   'version', split_part(current_setting('server_version'), ' ', 1),
   'databases', (SELECT json_agg(json_build_object(
-      'name', datname, 'bytes', pg_database_size(oid), 'connectable', datallowconn,
+      'name', datname, 'bytes', pg_database_size(oid), 'connectable', datallowconn, 'template', datistemplate,
       'encoding', pg_encoding_to_char(encoding), 'collate', datcollate::text, 'ctype', datctype::text) ORDER BY datname)
     FROM pg_database),
   'tablespaces', (SELECT coalesce(json_agg(json_build_object(

@@ -127,6 +127,10 @@ impl Server for PgServer {
         Ok("V1 needs no restart".into())
     }
 
+    async fn ensure_restart_forgotten(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
+
     async fn ensure_followable(&self) -> Result<String, Trouble> {
         let sentence = prepare::ensure_followable(&self.place).await?;
         one_run::ensure_alone(&*self.session().await?, &self.place).await?;

@@ -235,9 +235,12 @@ async fn before(ask: &SurveyRequest<'_>, found: &Found<'_>) -> Result<Before, Tr
 fn carried(found: &Found<'_>, altered: Option<String>) -> Logical {
     let database =
         |(name, database): &(String, InDatabase)| Carried { name: name.clone(), identities: database.keyless.clone() };
+    let template = |name: &str| found.fixed.databases.iter().any(|it| it.template && it.name == name);
+    let (templates, databases): (Vec<_>, Vec<_>) = found.in_databases.iter().partition(|(name, _)| template(name));
     Logical {
         cluster: found.cluster.clone(),
-        databases: found.in_databases.iter().map(database).collect(),
+        databases: databases.into_iter().map(database).collect(),
+        templates: templates.into_iter().map(|(name, _)| name.clone()).collect(),
         restart: (found.moving.setting("wal_level") != "logical").then_some(Restart { altered }),
     }
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::access::{self, Fence};
 use super::before::Before;
+use super::checks::Method;
 use super::door;
 use super::hold::Signaller;
 use super::names::literal;
@@ -223,7 +224,9 @@ impl Window for PgWindow {
             Ok(Look::NotYet(format!("{} connections are still logging in", suspects.len())))
         })
         .await?;
-        if let (true, Some(signaller)) = (self.held.get(), &self.signaller) {
+        // Only where V1's log must not go past the switch: across versions V1 goes on as it is, and needs them.
+        let still = self.held.get() && Method::of(&self.place.plan) == Method::Physical;
+        if let (true, Some(signaller)) = (still, &self.signaller) {
             signaller.still().await?;
         }
         let count = |idle| u32::try_from(ended.values().filter(|was| **was == idle).count()).unwrap_or(u32::MAX);

@@ -77,6 +77,7 @@ fn world() -> World {
                 name: "postgres".into(),
                 bytes: 1 << 30,
                 connectable: true,
+                template: false,
                 encoding: "UTF8".into(),
                 collate: "en_US.utf8".into(),
                 ctype: "en_US.utf8".into(),

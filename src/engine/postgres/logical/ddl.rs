@@ -4,20 +4,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
-use serde::Deserialize;
-
+use super::columns::add_columns;
 use super::databases::{self, Open};
 use super::schema::{self, Change, How};
-use super::{follow, found, publish};
+use super::{follow, found, publish, triggers};
 use crate::engine::Place;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::{self, ident, literal};
-use crate::engine::postgres::session::{Session, Timeouts};
+use crate::engine::postgres::session::Timeouts;
 use crate::engine::postgres::{connect, standby};
 use crate::runtime::{File, HelperSpec};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
+use secrecy::ExposeSecret;
 
 /// V2 has the leader's schema of now. `follower`: sessions in its databases.
 pub(super) async fn ensure_carried(place: &Place, follower: &[Open]) -> Result<(), Trouble> {
@@ -35,12 +34,15 @@ pub(super) async fn ensure_carried(place: &Place, follower: &[Open]) -> Result<(
     }
     for (from, to) in sessions.iter().zip(follower) {
         let tables = news.tables(&from.name, true);
+        refuse_keyless(place, from, &tables).await?;
         let mut carried: Vec<String> = tables.iter().cloned().collect();
-        add_tables(place, &leader, from, to, &tables).await?;
-        for table in news.tables(&from.name, false) {
+        // Columns first: a new partition has its parent's.
+        for table in parents_first(from, news.tables(&from.name, false)).await? {
             carried.extend(add_columns(place, from, to, &table).await?);
         }
+        add_tables(place, &leader, from, to, &tables).await?;
         if !tables.is_empty() {
+            triggers::ensure_off(place, follower).await?;
             fill(place, &leader, from, to).await?;
         }
         if !carried.is_empty() {
@@ -57,43 +59,95 @@ pub(super) async fn ensure_carried(place: &Place, follower: &[Open]) -> Result<(
 
 /// What the changes come to.
 struct News {
+    /// (database, table)
     added: BTreeSet<(String, String)>,
-    changed: BTreeSet<(String, String)>,
+    /// Tables with other columns than before, and nothing else.
+    columns: BTreeSet<(String, String)>,
     unknown: Vec<Change>,
 }
 
 impl News {
-    /// Indexes, constraints, sequences and triggers that were added come with the tables that were; without one they are
-    /// unknown to us.
     fn of(changes: &[Change]) -> News {
-        let mut news = News { added: BTreeSet::new(), changed: BTreeSet::new(), unknown: Vec::new() };
-        let table = |change: &Change| {
-            let name = change.object.strip_prefix("table ").filter(|_| !change.database.is_empty());
-            name.map(|name| (change.database.clone(), name.to_owned()))
+        let tables = |kind: &str, how: How| -> BTreeSet<(String, String)> {
+            let of_kind = changes.iter().filter(|change| change.how == how && !change.database.is_empty());
+            of_kind
+                .filter_map(|change| Some((change.database.clone(), change.object.strip_prefix(kind)?.to_owned())))
+                .collect()
         };
-        for change in changes {
-            match (table(change), change.how) {
-                (Some(table), How::Added) => _ = news.added.insert(table),
-                (Some(table), How::Changed) => _ = news.changed.insert(table),
-                _ => {}
+        let (added, columns) = (tables("table ", How::Added), tables("columns of ", How::Changed));
+        let known = |change: &Change| {
+            let tables = added.iter().filter(|(database, _)| *database == change.database);
+            match change.how {
+                How::Added => tables.into_iter().any(|(_, table)| comes_with(&change.object, table)),
+                How::Changed => change.object.starts_with("columns of "),
+                How::Removed => false,
             }
-        }
-        for change in changes.iter().filter(|change| table(change).is_none() || change.how == How::Removed) {
-            let of_a_table = ["index ", "constraint ", "sequence ", "trigger ", "comment "];
-            let comes_along = change.how == How::Added
-                && of_a_table.iter().any(|kind| change.object.starts_with(kind))
-                && news.added.iter().any(|(database, _)| *database == change.database);
-            if !comes_along {
-                news.unknown.push(change.clone());
-            }
-        }
-        news
+        };
+        let unknown = changes.iter().filter(|change| !known(change)).cloned().collect();
+        News { added, columns, unknown }
     }
 
     fn tables(&self, database: &str, added: bool) -> BTreeSet<String> {
-        let of = if added { &self.added } else { &self.changed };
+        let of = if added { &self.added } else { &self.columns };
         of.iter().filter(|(name, _)| name == database).map(|(_, table)| table.clone()).collect()
     }
+}
+
+/// The table itself, or what a dump of it brings: its own indexes, constraints, triggers, sequences and comments. Never those
+/// of another table that was there before.
+fn comes_with(object: &str, table: &str) -> bool {
+    let of_it = |kind: &str, link: &str| {
+        object.starts_with(kind) && object.strip_suffix(table).is_some_and(|rest| rest.ends_with(link))
+    };
+    object == format!("table {table}")
+        || object == format!("columns of {table}")
+        || object.starts_with(&format!("sequence of {table} "))
+        || of_it("index ", " on ")
+        || of_it("trigger ", " on ")
+        || of_it("constraint ", " of ")
+        || of_it("comment on ", "table ")
+}
+
+/// A partition gets a column with its parent.
+async fn parents_first(from: &Open, tables: BTreeSet<String>) -> Result<Vec<String>, Trouble> {
+    let mut all = Vec::new();
+    for table in tables {
+        let depth = format!(
+            "WITH RECURSIVE up(oid, depth) AS (SELECT to_regclass({})::oid, 0 UNION ALL \
+             SELECT i.inhparent, up.depth + 1 FROM pg_inherits AS i JOIN up ON up.oid = i.inhrelid) SELECT max(depth) FROM up",
+            literal(&table)
+        );
+        let depth: u32 = from.session.text(&depth).await?.and_then(|depth| depth.parse().ok()).unwrap_or(0);
+        all.push((depth, table));
+    }
+    all.sort();
+    Ok(all.into_iter().map(|(_, table)| table).collect())
+}
+
+/// One without a key is never published: V1 would refuse its clients' updates of it. Before anything is made on V2.
+async fn refuse_keyless(place: &Place, from: &Open, tables: &BTreeSet<String>) -> Result<(), Trouble> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let before = Before::logical(&place.plan)?;
+    let known = before.databases.get(from.number).map(|it| it.identities.as_slice()).unwrap_or_default();
+    let keyless = found::in_database(&from.session).await?.keyless;
+    let strange: Vec<String> = keyless
+        .iter()
+        .filter(|table| !known.iter().any(|it| it.schema == table.schema && it.table == table.table))
+        .map(|table| format!("{}.{}", table.schema, table.table))
+        .collect();
+    if !strange.is_empty() {
+        return Err(Trouble::not_ready(format!("new tables of V1 have no primary key: {}", strange.join(", ")))
+            .hint("give them one, then `switchover resume`"));
+    }
+    if databases::major(&from.session).await? < 14 {
+        return Err(Trouble::not_ready(
+            "tables were added on V1, whose version cannot give their rows to a follower alone",
+        )
+        .hint("`switchover abort`, then run again"));
+    }
+    Ok(())
 }
 
 /// `$1` and `$2` the leader's host and port, `$3` and `$4` V2's, `$5` our role. The database's name and the tables' are in
@@ -176,106 +230,21 @@ async fn add_tables(
         .hint("`switchover abort`, then run again"))
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Column {
-    name: String,
-    of: String,
-    not_null: bool,
-    default: Option<String>,
-    collation: Option<String>,
-    /// Generated, or an identity.
-    special: bool,
-    /// What rows from before have in it is the same for all of them, and known.
-    constant: bool,
-}
-
-const COLUMNS: &str = "SELECT coalesce(json_agg(json_build_object('name', a.attname, 'of', format_type(a.atttypid, a.atttypmod),
-    'not_null', a.attnotnull, 'default', pg_get_expr(d.adbin, d.adrelid),
-    'collation', CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
-    'special', a.attgenerated <> '' OR a.attidentity <> '', 'constant', d.oid IS NULL OR a.atthasmissing) ORDER BY a.attnum), '[]')
-  FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
-  LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-  WHERE a.attrelid = to_regclass(:table) AND a.attnum > 0 AND NOT a.attisdropped";
-
-/// Columns that the leader has at the end of the table and V2 has not. Any other change of a table is refused.
-async fn add_columns(place: &Place, from: &Open, to: &Open, table: &str) -> Result<Vec<String>, Trouble> {
-    let columns = async |session: &Session| -> Result<Vec<Column>, Trouble> {
-        session.json(&COLUMNS.replace(":table", &literal(table))).await
-    };
-    let (theirs, ours) = (columns(&from.session).await?, columns(&to.session).await?);
-    let names = |all: &[Column]| all.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
-    let refused = || {
-        schema::changed(&[Change { database: from.name.clone(), object: format!("table {table}"), how: How::Changed }])
-    };
-    if theirs.len() < ours.len() || names(&theirs[..ours.len()]) != names(&ours) {
-        return Err(refused());
-    }
-    let new = &theirs[ours.len()..];
-    if new.is_empty() || new.iter().any(|column| column.special || !column.constant) {
-        return Err(refused());
-    }
-    let acts: Vec<String> = new.iter().map(|column| format!("ADD COLUMN {}", definition(column))).collect();
-    // Partitions and heirs get it with their parent.
-    let alter = format!("ALTER TABLE {table} {}", acts.join(", "));
-    let wait = Wait {
-        what: "a column to be added on V2",
-        limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
-        every: Duration::from_millis(200),
-        kind: Kind::NotReady,
-    };
-    wait::until(wait, &place.tell, async || match to.session.run(&alter).await {
-        Ok(()) => Ok(Look::Done(())),
-        Err(trouble) if trouble.what.contains("(55P03)") => Ok(Look::NotYet("the table is in use there".into())),
-        Err(trouble) => Err(trouble),
-    })
-    .await?;
-    Ok(new.iter().map(|column| format!("{table}.{}", ident(&column.name))).collect())
-}
-
-fn definition(column: &Column) -> String {
-    let mut text = format!("{} {}", ident(&column.name), column.of);
-    if let Some(collation) = &column.collation {
-        text.push_str(&format!(" COLLATE {collation}"));
-    }
-    if let Some(default) = &column.default {
-        text.push_str(&format!(" DEFAULT {default}"));
-    }
-    if column.not_null {
-        text.push_str(" NOT NULL");
-    }
-    text
-}
-
 /// New tables are published, and the server's own first copy brings their rows.
 async fn fill(place: &Place, leader: &Place, from: &Open, to: &Open) -> Result<(), Trouble> {
-    let before = Before::logical(&place.plan)?;
-    let known = before.databases.get(from.number).map(|it| it.identities.as_slice()).unwrap_or_default();
-    let keyless = found::in_database(&from.session).await?.keyless;
-    let strange: Vec<String> = keyless
-        .iter()
-        .filter(|table| !known.iter().any(|it| it.schema == table.schema && it.table == table.table))
-        .map(|table| format!("{}.{}", table.schema, table.table))
-        .collect();
-    if !strange.is_empty() {
-        return Err(Trouble::not_ready(format!("new tables of V1 have no primary key: {}", strange.join(", ")))
-            .hint("give them one, then `switchover resume`"));
-    }
-    if databases::major(&from.session).await? < 14 {
-        return Err(Trouble::not_ready(
-            "tables were added on V1, whose version cannot give their rows to a follower alone",
-        )
-        .hint("`switchover abort`, then run again"));
-    }
     publish::ensure_publication(from, leader).await?;
     // One that is off cannot be told of more tables; what has stopped it was a column that is there by now.
     follow::ensure_enabled(place, to).await?;
     let name = ident(&names::slot_of(&place.plan, to.number));
-    to.session.run(&format!("ALTER SUBSCRIPTION {name} REFRESH PUBLICATION")).await?;
-    Ok(())
+    to.session.run(&format!("ALTER SUBSCRIPTION {name} REFRESH PUBLICATION")).await
 }
 
 /// First copies of tables that were added are complete.
-pub(super) async fn until_filled(place: &Place, follower: &[Open]) -> Result<(), Trouble> {
+pub(super) async fn until_filled(
+    place: &Place,
+    follower: &[Open],
+    refuse_stuck: impl AsyncFn() -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
     let wait = Wait {
         what: "the rows of new tables",
         limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
@@ -289,7 +258,10 @@ pub(super) async fn until_filled(place: &Place, follower: &[Open]) -> Result<(),
             let sql = format!("{sql}{}", literal(&names::slot_of(&place.plan, open.number)));
             match open.session.text(&sql).await?.as_deref() {
                 Some("") | None => {}
-                Some(left) => return Ok(Look::NotYet(format!("not complete: {left}"))),
+                Some(left) => {
+                    refuse_stuck().await?;
+                    return Ok(Look::NotYet(format!("not complete: {left}")));
+                }
             }
         }
         Ok(Look::Done(()))
@@ -309,33 +281,28 @@ mod tests {
     fn what_comes_with_a_new_table_is_known_and_the_rest_is_not() {
         let changes = [
             change("table public.new", How::Added),
-            change("index new_pkey", How::Added),
-            change("constraint new_pkey of new", How::Added),
-            change("table public.old", How::Changed),
+            change("columns of public.new", How::Added),
+            change("index public.new_pkey on public.new", How::Added),
+            change("constraint new_pkey of public.new", How::Added),
+            change("sequence of public.new public.new_n_seq", How::Added),
+            change("comment on column n of table public.new", How::Added),
+            change("columns of public.old", How::Changed),
         ];
         let news = News::of(&changes);
-        assert!(news.unknown.is_empty());
+        assert_eq!(news.unknown, []);
         assert_eq!(news.tables("shop", true), BTreeSet::from(["public.new".to_owned()]));
         assert_eq!(news.tables("shop", false), BTreeSet::from(["public.old".to_owned()]));
-        for unknown in
-            [change("index i", How::Added), change("table public.t", How::Removed), change("view v", How::Changed)]
-        {
-            assert_eq!(News::of(std::slice::from_ref(&unknown)).unknown, [unknown]);
+        for unknown in [
+            change("index public.i on public.old", How::Added),
+            change("constraint c of public.old", How::Added),
+            change("trigger t on public.old", How::Added),
+            change("sequence public.alone", How::Added),
+            change("table public.t", How::Removed),
+            change("table public.old", How::Changed),
+            change("view v", How::Changed),
+        ] {
+            let all = [&changes[..], std::slice::from_ref(&unknown)].concat();
+            assert_eq!(News::of(&all).unknown, [unknown]);
         }
-    }
-
-    #[test]
-    fn a_column_is_defined_as_it_was() {
-        let column = Column {
-            name: "a b".into(),
-            of: "character varying(9)".into(),
-            not_null: true,
-            default: Some("'x'::character varying".into()),
-            collation: Some("\"C\"".into()),
-            special: false,
-            constant: true,
-        };
-        let expected = "\"a b\" character varying(9) COLLATE \"C\" DEFAULT 'x'::character varying NOT NULL";
-        assert_eq!(definition(&column), expected);
     }
 }

@@ -8,18 +8,37 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::databases::{self, Open};
-use super::{ddl, seed, settings, triggers};
+use super::{ddl, publish, seed, settings, triggers};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::{self, ident, literal};
-use crate::engine::postgres::session::{Session, Timeouts};
+use crate::engine::postgres::session::{Session, Timeouts, Turned, turned};
 use crate::engine::postgres::{auto_conf, connect, files, follow, position, prepare, roles, standby};
 use crate::engine::{Lag, Place, Position};
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
+/// A follower that was about to serve goes on applying. Its schema is looked at when it is to be ready again.
+pub(super) async fn ensure_following_again(place: &Place) -> Result<Vec<Open>, Trouble> {
+    let found = connect::found(place).await?;
+    if found.state != State::Running {
+        start(place, &found.id).await?;
+    }
+    let all = until_it_answers(place).await?;
+    triggers::ensure_off(place, &all).await?;
+    for open in &all {
+        ensure_enabled(place, open).await?;
+    }
+    Ok(all)
+}
+
 /// Starts it where it does not run, subscribes where that was not done, and waits until every database receives.
-pub(super) async fn ensure_following(place: &Place, leader: &Session) -> Result<(Vec<Open>, String), Trouble> {
+/// `carry`: it is given what the leader's schema has got since; else that is left for later, and rows flow as they can.
+pub(super) async fn ensure_following(
+    place: &Place,
+    leader: &Session,
+    carry: bool,
+) -> Result<(Vec<Open>, String), Trouble> {
     let found = connect::found(place).await?;
     if found.state != State::Running {
         start(place, &found.id).await?;
@@ -35,12 +54,14 @@ pub(super) async fn ensure_following(place: &Place, leader: &Session) -> Result<
         ensure_subscription(place, open).await?;
     }
     // Before they go on: what has stopped one may be a table's new column.
-    ddl::ensure_carried(place, &all).await?;
+    if carry {
+        ddl::ensure_carried(place, &all).await?;
+    }
     for open in &all {
         ensure_enabled(place, open).await?;
     }
     until_all_receive(place, leader, &all).await?;
-    ddl::until_filled(place, &all).await?;
+    ddl::until_filled(place, &all, async || refuse_stuck(place, &all, &seen(place, leader).await?).await).await?;
     let sentence =
         format!("{} follows {} in {} databases, closed to clients", place.side, place.side.other(), all.len());
     Ok((all, sentence))
@@ -72,6 +93,7 @@ async fn until_it_answers(place: &Place) -> Result<Vec<Open>, Trouble> {
         follow::refuse_ended(place, &first).await?;
         match databases::open(place, "switchover", timeouts).await {
             Ok(all) => Ok(Look::Done(all)),
+            Err(trouble) if matches!(turned(&trouble), Some(Turned::Away | Turned::NoSuchDatabase)) => Err(trouble),
             Err(trouble) => Ok(Look::NotYet(trouble.one_line())),
         }
     })
@@ -234,6 +256,12 @@ async fn seen(place: &Place, leader: &Session) -> Result<Seen, Trouble> {
         _ => Err(Trouble::failed("the replication slots of the run are gone from V1")
             .hint("`switchover abort`, then run again")),
     }
+}
+
+/// Every database's subscription is fed by this leader now.
+pub(super) async fn all_stream(place: &Place, leader: &Session) -> Result<bool, Trouble> {
+    let databases = Before::logical(&place.plan)?.databases.len();
+    Ok(publish::has_slots(place, leader).await? && seen(place, leader).await?.streaming == databases)
 }
 
 async fn until_all_receive(place: &Place, leader: &Session, all: &[Open]) -> Result<(), Trouble> {

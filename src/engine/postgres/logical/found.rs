@@ -104,9 +104,10 @@ SELECT json_build_object(
       'index', (SELECT u.relname FROM usable AS u WHERE u.indrelid = t.oid ORDER BY u.relname LIMIT 1))
       ORDER BY t.nspname, t.relname), '[]') FROM tables AS t
     WHERE t.relreplident = 'n'
-      OR t.relreplident = 'd' AND NOT EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = t.oid AND i.indisprimary)
+      OR t.relreplident = 'd' AND NOT EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = t.oid AND i.indisprimary
+        AND i.indimmediate AND i.indisvalid)
       OR t.relreplident = 'i' AND NOT EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = t.oid
-        AND i.indisreplident)),
+        AND i.indisreplident AND i.indisvalid)),
   'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion)
       ORDER BY extname), '[]') FROM pg_extension),
   'libraries', (SELECT coalesce(json_agg(DISTINCT p.probin), '[]') FROM pg_proc AS p

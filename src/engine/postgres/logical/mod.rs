@@ -4,6 +4,7 @@
 //! *subscription* on the follower applies it. Each database has one of each. In this order, or changes are missed:
 //! publication, slot, copy by the slot's own snapshot, subscription.
 
+mod columns;
 mod databases;
 mod ddl;
 mod follow;

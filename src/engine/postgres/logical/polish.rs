@@ -8,6 +8,7 @@ use futures_util::stream;
 use super::databases::Open;
 use super::seed::jobs;
 use crate::engine::Place;
+use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::Timeouts;
 use crate::engine::postgres::{access, connect, files, open};
 use crate::tell::Unit;
@@ -16,6 +17,11 @@ use crate::wait::{self, Limit};
 
 pub(super) async fn polish(place: &Place, all: &[Open]) -> Result<String, Trouble> {
     refuse_unread_rules(place, all).await?;
+    if Before::of(&place.plan)?.archives {
+        place.tell.warning(
+            "V2 does not archive its log: to V1's archive it is another server; give it an archive of its own",
+        );
+    }
     let analysed = analyse(place, all).await?;
     checkpoint(place).await?;
     Ok(format!("V1's access rules and settings are ready on V2; statistics of {analysed} tables are there"))

@@ -2,7 +2,7 @@
 //! from which V1 can follow. Turned back, it goes on applying: nobody but us has written to it.
 
 use super::databases::Open;
-use super::sequences::{self, Reader, Value};
+use super::sequences::{self, Reader};
 use super::{follow, publish, triggers};
 use crate::engine::Place;
 use crate::engine::postgres::names::literal;
@@ -14,9 +14,8 @@ pub(super) struct Ready {
     /// Sessions in each database of the leader and of the follower.
     pub(super) leader: Vec<Open>,
     pub(super) follower: Vec<Open>,
-    /// The leader's sequences as V2 has them, and what reads them again.
-    pub(super) sequences: Vec<Vec<Value>>,
-    pub(super) readers: Vec<Reader>,
+    /// What reads the leader's sequences, and V2's.
+    pub(super) sequences: [Vec<Reader>; 2],
     pub(super) triggers: triggers::Known,
     /// The leader's catalogs, as they were when its schema was last compared.
     pub(super) catalogs: Vec<String>,
@@ -25,11 +24,11 @@ pub(super) struct Ready {
 impl Ready {
     pub(super) fn is_alive(&self) -> bool {
         self.leader.iter().chain(&self.follower).all(|open| open.session.is_alive())
-            && self.readers.iter().all(Reader::is_alive)
+            && self.sequences.iter().flatten().all(Reader::is_alive)
     }
 }
 
-/// A few catalogs, by their newest row and their number of rows: DDL leaves a trace in one of them. Temporary tables
+/// A few catalogs, by which versions of which rows they have: DDL leaves a trace in one of them. Temporary tables
 /// come and go, and what `TRUNCATE` changes of a table is not its schema.
 const CATALOGS: &str =
     "WITH lasting AS (SELECT c.oid, c.relname, c.relnamespace, c.relnatts, c.reloptions, c.relpersistence,
@@ -37,18 +36,23 @@ const CATALOGS: &str =
     WHERE c.oid >= 16384 AND c.relkind <> 'S' AND n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> 'pg_toast')
   SELECT string_agg(x.c || ':' || x.n || ':' || x.newest, ' ') FROM (
     SELECT 'r' AS c, count(*) AS n, coalesce(sum(hashtext(l::text)::bigint), 0) AS newest FROM lasting AS l
-  UNION ALL SELECT 'a', count(*), coalesce(max(a.xmin::text::bigint), 0)
+  UNION ALL SELECT 'a', count(*), coalesce(sum(hashtext(a.xmin::text || a.ctid::text)::bigint), 0)
     FROM pg_attribute AS a JOIN lasting AS l ON l.oid = a.attrelid
-  UNION ALL SELECT 'k', count(*), coalesce(max(k.xmin::text::bigint), 0)
+  UNION ALL SELECT 'k', count(*), coalesce(sum(hashtext(k.xmin::text || k.ctid::text)::bigint), 0)
     FROM pg_constraint AS k JOIN lasting AS l ON l.oid = k.conrelid
-  UNION ALL SELECT 'd', count(*), coalesce(max(d.xmin::text::bigint), 0)
+  UNION ALL SELECT 'd', count(*), coalesce(sum(hashtext(d.xmin::text || d.ctid::text)::bigint), 0)
     FROM pg_attrdef AS d JOIN lasting AS l ON l.oid = d.adrelid
-  UNION ALL SELECT 't', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_trigger
-  UNION ALL SELECT 'f', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_proc WHERE oid >= 16384
-  UNION ALL SELECT 'q', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_sequence
-  UNION ALL SELECT 'e', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_enum
-  UNION ALL SELECT 's', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_authid
-  UNION ALL SELECT 'b', count(*), coalesce(max(xmin::text::bigint), 0) FROM pg_database) AS x";
+  UNION ALL SELECT 't', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_trigger
+  UNION ALL SELECT 'f', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_proc WHERE oid >= 16384
+  UNION ALL SELECT 'q', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_sequence
+  UNION ALL SELECT 'v', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0)
+    FROM pg_rewrite WHERE oid >= 16384
+  UNION ALL SELECT 'p', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_policy
+  UNION ALL SELECT 'm', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_auth_members
+  UNION ALL SELECT 'o', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_db_role_setting
+  UNION ALL SELECT 'e', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_enum
+  UNION ALL SELECT 's', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_authid
+  UNION ALL SELECT 'b', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_database) AS x";
 
 pub(super) async fn catalogs(leader: &[Open]) -> Result<Vec<String>, Trouble> {
     futures_util::future::try_join_all(
@@ -70,14 +74,12 @@ pub(super) async fn ensure_promoted(
     let ready = ready.ok_or_else(|| Trouble::failed("V2 was not made ready to serve: its sessions are gone"))?;
     let run = literal(&place.plan.run);
     let durable = format!("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'switchover', {run})");
-    let began = std::time::Instant::now();
-    let (catalogs, (_, set), ()) = futures_util::future::try_join3(
+    let (catalogs, set, ()) = futures_util::future::try_join3(
         catalogs(&ready.leader),
-        sequences::ensure_equal(&ready.readers, &ready.follower, &ready.sequences),
+        sequences::ensure_equal(&ready.sequences[0], &ready.sequences[1], &ready.follower),
         session.run(&durable),
     )
     .await?;
-    tracing::debug!("catalogs and sequences: {:?}", began.elapsed());
     if catalogs != ready.catalogs {
         return Err(Trouble::not_ready("V1's schema was changed a moment before the switch")
             .hint("`switchover cutover` looks at it again"));

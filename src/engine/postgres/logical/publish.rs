@@ -20,7 +20,7 @@ const TABLES: &str = "SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.reln
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE ";
 
 const TOLD_APART: &str = "(c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = c.oid \
-    AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))";
+    AND i.indimmediate AND i.indisvalid AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)))";
 
 /// Every table of every database is published, and changed rows can be told apart.
 pub(super) async fn ensure_published(place: &Place) -> Result<usize, Trouble> {
@@ -66,15 +66,50 @@ pub(super) async fn ensure_publication(open: &Open, place: &Place) -> Result<usi
     Ok(all.len())
 }
 
+/// Every table of every database is published: what was made after the publication, or has no key, would be missed.
+pub(super) async fn refuse_unpublished(place: &Place, leader: &[Open]) -> Result<(), Trouble> {
+    let name = literal(&names::publication(&place.plan));
+    let not = format!(
+        "{TABLES}{OF_USERS} AND NOT EXISTS (SELECT 1 FROM pg_publication_rel AS r JOIN pg_publication AS p \
+         ON p.oid = r.prpubid WHERE p.pubname = {name} AND r.prrelid = c.oid)"
+    );
+    let mut missing = Vec::new();
+    for open in leader {
+        let tables: Vec<String> = open.session.json(&not).await?;
+        missing.extend(tables.into_iter().map(|table| format!("{table} in {}", open.name)));
+    }
+    if missing.is_empty() {
+        return refuse_other_databases(place, leader).await;
+    }
+    Err(Trouble::not_ready(format!("tables of V1 are not followed: {}", missing.join(", ").escape_debug()))
+        .hint("`switchover abort`, then run again: the new plan knows them"))
+}
+
+/// Databases are those of the plan.
+async fn refuse_other_databases(place: &Place, leader: &[Open]) -> Result<(), Trouble> {
+    const NOW: &str = "SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE NOT datistemplate";
+    let Some(first) = leader.first() else { return Ok(()) };
+    let known = Before::logical(&place.plan)?.databases;
+    let mut now: Vec<String> = first.session.json(NOW).await?;
+    now.retain(|name| !known.iter().any(|database| database.name == *name));
+    if now.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::not_ready(format!("databases were made on V1 since the plan: {}", now.join(", ").escape_debug()))
+        .hint("`switchover abort`, then run again: the new plan knows them"))
+}
+
 /// A statement that needs a lock which clients or a vacuum may hold: tried again until it has it, so that it never waits
 /// for long in front of others.
 async fn patiently(session: &Session, place: &Place, what: &str, statement: &str) -> Result<(), Trouble> {
     let wait = Wait {
         what,
         limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0.min(Duration::from_secs(600)) },
-        every: Duration::from_millis(200),
+        every: Duration::from_millis(500),
         kind: Kind::NotReady,
     };
+    // Whoever waits for a lock makes others wait behind: not for long, and not often.
+    session.run("SET lock_timeout = '50ms'").await?;
     wait::until(wait, &place.tell, async || match session.run(statement).await {
         Ok(()) => Ok(Look::Done(())),
         // lock_not_available

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use crate::engine::Place;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::{Session, Timeouts};
-use crate::engine::postgres::{connect, one_run, prepare};
+use crate::engine::postgres::{auto_conf, connect, files, follow, one_run, prepare};
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait, human};
 
 /// A server that has not ended by then is killed by the engine, and recovers.
+const START_WITHIN: Duration = Duration::from_secs(600);
 const STOP_WITHIN: Duration = Duration::from_secs(120);
 
 /// V1 writes a log that can be read row by row. Says how long it answered nobody.
@@ -42,6 +43,12 @@ pub(super) async fn ensure_restarted(place: &Place) -> Result<String, Trouble> {
     Ok(format!("V1 was restarted once, for wal_level; it answered nobody for {}", human(began.elapsed())))
 }
 
+/// Our setting is gone from V1's files, and V1 runs; what is in force stays until its next start.
+pub(super) async fn ensure_forgotten(place: &Place) -> Result<(), Trouble> {
+    ensure_runs(place).await?;
+    files::rewrite(place, "postgresql.auto.conf", |text| auto_conf::without_ours(text, &place.plan)).await
+}
+
 /// A restart that went wrong half-way leaves no V1 that is down.
 pub(super) async fn ensure_runs(place: &Place) -> Result<(), Trouble> {
     if Before::logical(&place.plan)?.restart.is_none() {
@@ -62,13 +69,17 @@ async fn is_logical(session: &Session) -> Result<bool, Trouble> {
 async fn until_it_answers(place: &Place, short: Timeouts) -> Result<Session, Trouble> {
     let wait = Wait {
         what: "V1 to answer again",
-        limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
+        limit: Limit { name: "the time to start", value: START_WITHIN },
         every: Duration::from_millis(20),
         kind: Kind::Failed,
     };
-    wait::until(wait, &place.tell, async || match connect::either(place, short).await {
-        Ok(session) => Ok(Look::Done(session)),
-        Err(trouble) => Ok(Look::NotYet(trouble.one_line())),
+    let first = connect::found(place).await?;
+    wait::until(wait, &place.tell, async || {
+        follow::refuse_ended(place, &first).await?;
+        match connect::either(place, short).await {
+            Ok(session) => Ok(Look::Done(session)),
+            Err(trouble) => Ok(Look::NotYet(trouble.one_line())),
+        }
     })
     .await
 }

@@ -18,27 +18,36 @@ const FILE: &str = files::SCHEMA;
 /// Database → object → a hash over all that it is.
 pub(super) type Schema = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Our own marks and publication are left out (`:ours`), and what maintenance changes by itself.
+/// Our own marks and publication are left out (`:ours`), and what maintenance changes by itself. A table is known by its
+/// number, too: one that was dropped and made again is another one. Of triggers only whether they are as usual: those that
+/// fire for replicated changes are off on a follower.
 const OBJECTS: &str = "SELECT coalesce(json_object_agg(o.what, md5(o.body)), '{}') FROM (
   SELECT 'schema ' || quote_ident(nspname) AS what, concat_ws('|', nspowner, nspacl) AS body
     FROM pg_namespace WHERE nspname !~ '^pg_(temp|toast_temp)_'
   UNION ALL SELECT CASE c.relkind WHEN 'r' THEN 'table ' WHEN 'p' THEN 'table ' WHEN 'v' THEN 'view '
-      WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence ' WHEN 'f' THEN 'foreign table ' ELSE 'type ' END
+      WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence ' || coalesce((SELECT 'of ' || format('%I.%I', n.nspname, o.relname) || ' '
+        FROM pg_depend AS d JOIN pg_class AS o ON o.oid = d.refobjid JOIN pg_namespace AS n ON n.oid = o.relnamespace
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
+        AND d.refclassid = 'pg_class'::regclass LIMIT 1), '') WHEN 'f' THEN 'foreign table ' ELSE 'type ' END
       || c.name,
-    concat_ws('|', c.relkind, c.relowner, c.relacl, c.reloptions, c.relpersistence, c.reltablespace, c.relrowsecurity,
+    concat_ws('|', c.oid, c.relkind, c.relowner, c.relacl, c.reloptions, c.relpersistence, c.reltablespace, c.relrowsecurity,
       c.relforcerowsecurity, c.relispartition, pg_get_expr(c.relpartbound, c.oid), pg_get_partkeydef(c.oid),
       CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
       (SELECT string_agg(i.inhparent::text, ',' ORDER BY i.inhseqno) FROM pg_inherits AS i WHERE i.inhrelid = c.oid),
-      (SELECT string_agg(concat_ws(':', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
-          a.attgenerated, a.attcollation, a.attacl, pg_get_expr(d.adbin, d.adrelid)), ',' ORDER BY a.attnum)
-        FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
       (SELECT concat_ws(':', s.seqtypid, s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcache, s.seqcycle)
         FROM pg_sequence AS s WHERE s.seqrelid = c.oid))
     FROM (SELECT c.*, format('%I.%I', n.nspname, c.relname) AS name FROM pg_class AS c
       JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_temp_') AS c
-  UNION ALL SELECT 'index ' || i.indexrelid::regclass::text, concat_ws('|', pg_get_indexdef(i.indexrelid), i.indisvalid)
+  UNION ALL SELECT 'columns of ' || c.name,
+      coalesce((SELECT string_agg(concat_ws(':', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+          a.attgenerated, a.attcollation, a.attacl, pg_get_expr(d.adbin, d.adrelid)), ',' ORDER BY a.attnum)
+        FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '')
+    FROM (SELECT c.*, format('%I.%I', n.nspname, c.relname) AS name FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_temp_') AS c
+  UNION ALL SELECT 'index ' || i.indexrelid::regclass::text || ' on ' || i.indrelid::regclass, concat_ws('|', pg_get_indexdef(i.indexrelid), i.indisvalid)
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_temp_'
   UNION ALL SELECT 'constraint ' || quote_ident(o.conname) || ' of ' || coalesce(nullif(o.conrelid, 0)::regclass::text,
@@ -46,7 +55,7 @@ const OBJECTS: &str = "SELECT coalesce(json_object_agg(o.what, md5(o.body)), '{}
     FROM pg_constraint AS o JOIN pg_namespace AS n ON n.oid = o.connamespace
     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_temp_'
   UNION ALL SELECT 'trigger ' || quote_ident(t.tgname) || ' on ' || t.tgrelid::regclass,
-    concat_ws('|', pg_get_triggerdef(t.oid), t.tgenabled) FROM pg_trigger AS t WHERE NOT t.tgisinternal
+    concat_ws('|', pg_get_triggerdef(t.oid), t.tgenabled = 'O') FROM pg_trigger AS t WHERE NOT t.tgisinternal
   UNION ALL SELECT 'rule ' || quote_ident(r.rulename) || ' on ' || r.ev_class::regclass,
     concat_ws('|', pg_get_ruledef(r.oid), r.ev_enabled) FROM pg_rewrite AS r WHERE r.oid >= 16384
   UNION ALL SELECT 'policy ' || quote_ident(p.polname) || ' on ' || p.polrelid::regclass,
@@ -63,14 +72,14 @@ const OBJECTS: &str = "SELECT coalesce(json_object_agg(o.what, md5(o.body)), '{}
     FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace WHERE t.typtype IN ('d', 'e', 'r', 'b')
       AND t.typelem = 0 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_temp_'
   UNION ALL SELECT 'extension ' || quote_ident(extname), concat_ws('|', extversion, extnamespace) FROM pg_extension
-  UNION ALL SELECT 'event trigger ' || quote_ident(evtname), concat_ws('|', evtevent, evtfoid, evtenabled, evttags)
+  UNION ALL SELECT 'event trigger ' || quote_ident(evtname), concat_ws('|', evtevent, evtfoid, evtenabled = 'O', evttags)
     FROM pg_event_trigger
   UNION ALL SELECT 'publication ' || quote_ident(p.pubname), concat_ws('|', p.puballtables, p.pubinsert, p.pubupdate,
       p.pubdelete, p.pubtruncate, (SELECT string_agg(r.prrelid::text, ',' ORDER BY r.prrelid) FROM pg_publication_rel AS r
         WHERE r.prpubid = p.oid)) FROM pg_publication AS p WHERE p.pubname <> :ours
   UNION ALL SELECT 'foreign server ' || quote_ident(srvname), concat_ws('|', srvoptions, srvacl, srvowner)
     FROM pg_foreign_server
-  UNION ALL SELECT 'comment ' || c.classoid || ' ' || c.objoid || ' ' || c.objsubid, c.description
+  UNION ALL SELECT 'comment on ' || pg_describe_object(c.classoid, c.objoid, c.objsubid), c.description
     FROM pg_description AS c WHERE c.objoid >= 16384
   UNION ALL SELECT 'default privileges ' || oid, concat_ws('|', defaclrole, defaclnamespace, defaclobjtype, defaclacl)
     FROM pg_default_acl
@@ -115,10 +124,27 @@ async fn of_cluster(place: &Place, session: &Session) -> Result<BTreeMap<String,
     session.json(&CLUSTER.replace(":ours", &ours)).await
 }
 
+/// The follower's own schema as it is before clients use it: what the other side follows from then on.
+pub(super) async fn keep_own(place: &Place, all: &[Open]) -> Result<(), Trouble> {
+    put(place, files::OWN_SCHEMA, &look(place, all).await?).await
+}
+
+/// What [`keep_own`] kept on the leader of now is what `follower` has.
+pub(super) async fn take_over(leader: &Place, follower: &Place) -> Result<(), Trouble> {
+    match files::read(leader, files::OWN_SCHEMA).await? {
+        Some(text) => files::write(follower, FILE, &text).await,
+        None => Ok(()),
+    }
+}
+
 pub(super) async fn write_down(follower: &Place, schema: &Schema) -> Result<(), Trouble> {
+    put(follower, FILE, schema).await
+}
+
+async fn put(place: &Place, file: &str, schema: &Schema) -> Result<(), Trouble> {
     let text =
         serde_json::to_vec(schema).map_err(|error| Trouble::bug("a schema does not become text").because(error))?;
-    files::write(follower, FILE, &text).await
+    files::write(place, file, &text).await
 }
 
 /// Nothing on a follower that was the leader before: its schema is its own.

@@ -34,7 +34,7 @@ const NAMES: &str = "SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relna
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
     WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')";
 
-/// One database's sequences on the leader, ready to be read.
+/// One database's sequences, ready to be read.
 pub(super) struct Reader {
     /// Each with the statements that it has prepared.
     sessions: Vec<(Rc<Session>, Vec<String>)>,
@@ -46,8 +46,8 @@ impl Reader {
     }
 }
 
-/// Opens sessions on the leader and plans there what the window reads.
-pub(super) async fn readers(leader: &Place, databases: &[Open]) -> Result<Vec<Reader>, Trouble> {
+/// Opens sessions on this side and plans there what the window reads.
+pub(super) async fn readers(place: &Place, databases: &[Open]) -> Result<Vec<Reader>, Trouble> {
     try_join_all(databases.iter().map(async |open| {
         let names: Vec<String> = open.session.json(NAMES).await?;
         let portions: Vec<&[String]> = names.chunks(PORTION).collect();
@@ -56,7 +56,7 @@ pub(super) async fn readers(leader: &Place, databases: &[Open]) -> Result<Vec<Re
             // A plan of five hundred tables takes its time; a session of one portion is the database's own.
             let session = match portions.len() {
                 1 => Rc::clone(&open.session),
-                _ => Rc::new(connect::admin_in(leader, &open.name, "switchover", PLANNING).await?),
+                _ => Rc::new(connect::admin_in(place, &open.name, "switchover", PLANNING).await?),
             };
             sessions.push((Rc::clone(&session), prepare(&session, some).await?));
         }
@@ -97,27 +97,20 @@ async fn read(reader: &Reader) -> Result<Vec<Value>, Trouble> {
     Ok(values)
 }
 
-/// V2's sequences are the leader's. `known`: as they were set before, so that only what has changed since is set. Says what
-/// they are now, by database, and how many were set.
-pub(super) async fn ensure_equal(
-    leader: &[Reader],
-    follower: &[Open],
-    known: &[Vec<Value>],
-) -> Result<(Vec<Vec<Value>>, usize), Trouble> {
-    let pairs = leader.iter().zip(follower).enumerate();
-    let done = try_join_all(pairs.map(async |(number, (from, to))| {
-        let now = read(from).await?;
-        let before = known.get(number).map_or(&[][..], Vec::as_slice);
-        let changed: Vec<&Value> = now.iter().filter(|value| before.binary_search(value).is_err()).collect();
+/// V2's sequences are the leader's: both are read, as a `TRUNCATE … RESTART IDENTITY` that V2 has applied sets back its own.
+/// Says how many had to be set.
+pub(super) async fn ensure_equal(theirs: &[Reader], ours: &[Reader], follower: &[Open]) -> Result<usize, Trouble> {
+    let all = theirs.iter().zip(ours).zip(follower);
+    let done = try_join_all(all.map(async |((theirs, ours), to)| {
+        let (now, there) = futures_util::future::try_join(read(theirs), read(ours)).await?;
+        let changed: Vec<&Value> = now.iter().filter(|value| there.binary_search(value).is_err()).collect();
         for some in changed.chunks(PORTION) {
             set(&to.session, some).await?;
         }
-        let count = changed.len();
-        Ok::<_, Trouble>((now, count))
+        Ok::<_, Trouble>(changed.len())
     }))
     .await?;
-    let count = done.iter().map(|(_, count)| count).sum();
-    Ok((done.into_iter().map(|(values, _)| values).collect(), count))
+    Ok(done.into_iter().sum())
 }
 
 async fn set(session: &Session, values: &[&Value]) -> Result<(), Trouble> {

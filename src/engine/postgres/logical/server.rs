@@ -83,14 +83,18 @@ impl LogicalServer {
             (databases::open(&self.base.other(), "switchover", self.base.timeouts()).await?, self.all().await?);
         // In this order: what changes after the one is seen by the other.
         let catalogs = promote::catalogs(&leader).await?;
+        publish::refuse_unpublished(place, &leader).await?;
         schema::refuse_changed(place, &self.base.other(), &leader).await?;
-        let readers = sequences::readers(&self.base.other(), &leader).await?;
+        schema::keep_own(place, &follower).await?;
+        let theirs = sequences::readers(&self.base.other(), &leader).await?;
+        let ours = sequences::readers(place, &follower).await?;
         // Twice: a plan is made by its first use.
-        let (sequences, _) = sequences::ensure_equal(&readers, &follower, &[]).await?;
-        let (sequences, _) = sequences::ensure_equal(&readers, &follower, &sequences).await?;
+        for _ in 0..2 {
+            sequences::ensure_equal(&theirs, &ours, &follower).await?;
+        }
         let triggers = triggers::read(place).await?;
         self.leader().await?;
-        self.ready.replace(Some(Ready { leader, follower, sequences, readers, triggers, catalogs }));
+        self.ready.replace(Some(Ready { leader, follower, sequences: [theirs, ours], triggers, catalogs }));
         self.base.ensure_views().await
     }
 }
@@ -114,6 +118,14 @@ impl Server for LogicalServer {
         restart::ensure_restarted(self.place()).await
     }
 
+    async fn ensure_restart_forgotten(&self) -> Result<(), Trouble> {
+        self.forget_sessions();
+        match successor::of_v1(self.place()).await? {
+            Some(place) => restart::ensure_forgotten(&place).await,
+            None => Ok(()),
+        }
+    }
+
     async fn ensure_followable(&self) -> Result<String, Trouble> {
         let sentence = self.base.ensure_followable().await?;
         let tables = publish::ensure_published(self.place()).await?;
@@ -123,6 +135,9 @@ impl Server for LogicalServer {
     async fn ensure_unfollowable(&self) -> Result<(), Trouble> {
         self.forget_sessions();
         if let Some(place) = successor::of_v1(self.place()).await? {
+            if way_back::is_anothers(&place).await? {
+                return Ok(());
+            }
             restart::ensure_runs(&place).await?;
             way_back::ensure_unpublished(&place).await?;
         }
@@ -145,7 +160,7 @@ impl Server for LogicalServer {
     async fn ensure_following(&self) -> Result<String, Trouble> {
         let leader = self.leader().await?;
         follow::refuse_lost(self.place(), &leader).await?;
-        let (all, sentence) = follow::ensure_following(self.place(), &leader).await?;
+        let (all, sentence) = follow::ensure_following(self.place(), &leader, true).await?;
         self.all.replace(all);
         Ok(match health::ensure_healthy(self.place()).await? {
             Some(health) => format!("{sentence}; {health}"),
@@ -164,7 +179,7 @@ impl Server for LogicalServer {
             // A new column of V1's may be what it could not apply.
             Err(trouble) if trouble.kind == Kind::NotReady && self.stuck.get() < TRIES => {
                 self.stuck.set(self.stuck.get() + 1);
-                follow::ensure_following(self.place(), &leader).await.map(|_| None)
+                follow::ensure_following(self.place(), &leader, true).await.map(|_| None)
             }
             Ok(Some(lag)) => {
                 self.stuck.set(0);
@@ -219,8 +234,7 @@ impl Server for LogicalServer {
             place.tell.warning("V2's container is gone: there is nothing that could follow again");
             return Ok(());
         }
-        let leader = self.leader().await?;
-        let (all, _) = follow::ensure_following(place, &leader).await?;
+        let all = follow::ensure_following_again(place).await?;
         promote::ensure_demoted(place, &*self.base.session().await?).await?;
         self.all.replace(all);
         Ok(())

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::seed::Loader;
-use crate::engine::Place;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::Timeouts;
-use crate::engine::postgres::{auto_conf, connect, files, follow};
+use crate::engine::postgres::{auto_conf, connect, files, follow, machine};
+use crate::engine::{Place, Side};
 use crate::trouble::Trouble;
 
 /// What V2 shall have on its disk beside its data.
@@ -106,7 +106,6 @@ pub(super) async fn write(place: &Place, settings: &Settings) -> Result<(), Trou
 pub(super) fn while_it_follows(place: &Place, original: &str) -> Result<String, Trouble> {
     let mut ours = when_it_serves(place)?;
     ours.extend([
-        ("archive_command", String::new()),
         ("synchronous_standby_names", String::new()),
         // How often what was applied is made certain, and so reported: the drain waits for it. The default is 200 ms.
         ("wal_writer_delay", "5ms".to_owned()),
@@ -122,6 +121,14 @@ pub(super) fn when_it_serves(place: &Place) -> Result<Vec<(&'static str, String)
     let databases = logical.databases.len() as u64;
     let mut ours =
         vec![("wal_level", "logical".to_owned()), ("max_slot_wal_keep_size", format!("{}MB", follow::keep_mib(place)))];
+    // A cluster of its own must not write into V1's archive, whose segments bear the same names. Where the command line has
+    // it on, a server whose command is empty would keep its whole log.
+    if place.side == Side::V2 && place.plan.made_v2() {
+        ours.extend([("archive_mode", "off".to_owned()), ("archive_command", "true".to_owned())]);
+        if machine::major_minor(&place.plan.v2.version).is_some_and(|(major, _)| major >= 15) {
+            ours.push(("archive_library", String::new()));
+        }
+    }
     // An apply worker for each database, one that copies, and what else the server runs.
     for (name, needed) in [
         ("max_logical_replication_workers", databases + 2),

@@ -7,7 +7,7 @@ use super::{follow, publish, schema, settings};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::Timeouts;
 use crate::engine::postgres::snapshot::Views;
-use crate::engine::postgres::{connect, follow as follow_physical, prepare};
+use crate::engine::postgres::{access, connect, files, follow as follow_physical, one_run, prepare};
 use crate::engine::{Place, Side, Snapshot};
 use crate::runtime::{Attachment, State};
 use crate::trouble::{Kind, Trouble};
@@ -53,6 +53,10 @@ async fn follow_v2(place: &Place) -> Result<String, Trouble> {
     }
     let v2 = Place { side: Side::V2, ..place.clone() };
     let leader = connect::either(&v2, short).await?;
+    // First, as a run that was cut off while it tidied up has no role on V2 any more to ask with.
+    if follow::all_stream(&v2, &leader).await? {
+        return Ok("V1 follows V2 in every database".into());
+    }
     if !publish::has_slots(&v2, &leader).await? {
         return Err(Trouble::failed("V2 has kept no log for V1 since the switch"));
     }
@@ -60,12 +64,11 @@ async fn follow_v2(place: &Place) -> Result<String, Trouble> {
     let v1 = connect::admin(place, "switchover", short).await?;
     publish::ensure_no_slots(place, &v1).await?;
     if !follow::is_subscribed(place, &v1).await? {
-        // What V1 follows from now on: DDL on V2 shows as a difference to it.
-        let v2s = databases::reachable(&v2, short).await?;
-        schema::write_down(place, &schema::look(&v2, &v2s).await?).await?;
+        // What V1 follows from now on: DDL on V2 since clients use it shows as a difference to it.
+        schema::take_over(&v2, place).await?;
     }
     drop(v1);
-    follow::ensure_following(place, &leader).await.map(|(_, how)| how)
+    follow::ensure_following(place, &leader, false).await.map(|(_, how)| how)
 }
 
 /// V1 serves nobody: where it has too few workers to follow, it is started anew with more.
@@ -100,6 +103,17 @@ async fn until_it_answers(place: &Place, short: Timeouts) -> Result<(), Trouble>
         })
     })
     .await
+}
+
+/// This run met another one at its first act: nothing on V1 is its own.
+pub(super) async fn is_anothers(place: &Place) -> Result<bool, Trouble> {
+    let rules = files::text(place, "pg_hba.conf").await?;
+    if access::is_marked(&rules, &place.plan) {
+        return Ok(false);
+    }
+    let short = Timeouts::short(place.plan.limits.statement.0);
+    let Ok(session) = connect::either(place, short).await else { return Ok(false) };
+    Ok(matches!(one_run::ensure_alone(&session, place).await, Err(trouble) if trouble.kind == Kind::Busy))
 }
 
 /// What this side needed to follow is gone. What it needs to be followed is not its business.

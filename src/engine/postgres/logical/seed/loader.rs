@@ -35,7 +35,7 @@ as_owner() {
 }
 failed() { printf 'failed %s\n' "$(tail -n 6 /tmp/why 2>/dev/null | tr '\n' ' ')"; }
 answer() { if "$@" 2>/tmp/why; then echo done; else failed; fi; }
-leader() { PGDATABASE=$name PGHOST=$host PGPORT=$port PGUSER=$role PGOPTIONS='-c statement_timeout=0 -c lock_timeout=60s' "$@"; }
+leader() { PGDATABASE=$name PGHOST=$host PGPORT=$port PGUSER=$role PGOPTIONS='-c statement_timeout=0' "$@"; }
 here() { PGDATABASE=$name PGHOST=/tmp PGUSER=$super PGOPTIONS='-c client_min_messages=warning' "$@"; }
 # A name may end in newlines: those a substitution would drop.
 name_of() { name=$(cat "/switchover.database-$1"; echo .); name=${name%.}; }
@@ -58,6 +58,20 @@ for word; do
     *) printf '%s\n' "$word" >> "$next" ;;
   esac
 done
+# Out of a dump, with its database. Those that every cluster has are made anew, by their own properties.
+create() {
+  number=$1 first=template1; shift
+  case $name in
+    postgres) here psql -X -q -d template1 -c 'DROP DATABASE IF EXISTS postgres' || return ;;
+    template1) first=postgres
+      here psql -X -q -d postgres -c "UPDATE pg_database SET datistemplate = false WHERE datname = 'template1'" \
+        -c 'DROP DATABASE template1' || return ;;
+  esac
+  # Some point releases keep a mark of their own in a column's options, and others' dumps take it for the user's.
+  pg_restore "$@" --create -f "/tmp/$number.sql" "/tmp/$number.dump" &&
+    sed -i '/^ALTER TABLE ONLY .* ALTER COLUMN .* SET (pg_attver=[0-9]*);$/d' "/tmp/$number.sql" &&
+    here psql -X -q -v ON_ERROR_STOP=1 -d "$first" -f "/tmp/$number.sql" >/tmp/said && rm -f "/tmp/$number.sql"
+}
 with() { file=$1; shift; while IFS= read -r word; do set -- "$@" "$word"; done < "$file"; "$@"; }
 begin() {
   with /tmp/init make && with /tmp/spaces empty &&
@@ -83,25 +97,21 @@ while read -r order number snapshot; do
     schema)
       schema() {
         name_of "$number"
-        leader pg_dump --snapshot="$snapshot" -Fc -Z0 --section=pre-data --section=post-data \
-          --no-subscriptions --no-sync -f "/tmp/$number.dump" || return
-        first=template1
-        case $name in
-          postgres) here psql -X -q -d template1 -c 'DROP DATABASE IF EXISTS postgres' || return ;;
-          template1) first=postgres
-            here psql -X -q -d postgres -c "UPDATE pg_database SET datistemplate = false WHERE datname = 'template1'" \
-              -c 'DROP DATABASE template1' || return ;;
-        esac
-        # Some point releases keep a mark of their own in a column's options, and others' dumps take it for the user's.
-        pg_restore --section=pre-data --create -f "/tmp/$number.sql" "/tmp/$number.dump" &&
-          sed -i '/^ALTER TABLE ONLY .* ALTER COLUMN .* SET (pg_attver=[0-9]*);$/d' "/tmp/$number.sql" &&
-          here psql -X -q -v ON_ERROR_STOP=1 -d "$first" -f "/tmp/$number.sql" >/tmp/said && rm -f "/tmp/$number.sql"
+        leader pg_dump --snapshot="$snapshot" --lock-wait-timeout=60s -Fc -Z0 --section=pre-data --section=post-data \
+          --no-subscriptions --no-sync -f "/tmp/$number.dump" && create "$number" --section=pre-data
       }
       answer schema ;;
+    template)
+      template() {
+        name_of "$number"
+        leader pg_dump --lock-wait-timeout=60s -Fc -Z0 --no-subscriptions --no-sync -f "/tmp/$number.dump" && create "$number"
+        set -- $?; rm -f "/tmp/$number.dump"; return "$1"
+      }
+      answer template ;;
     large)
       large() {
         name_of "$number"
-        leader pg_dump --snapshot="$snapshot" -Fc -Z0 --section=data -b --exclude-table-data='*.*' \
+        leader pg_dump --snapshot="$snapshot" --lock-wait-timeout=60s -Fc -Z0 --section=data -b --exclude-table-data='*.*' \
           --no-sync -f "/tmp/$number.large" || return
         here pg_restore --exit-on-error -d '' "/tmp/$number.large" || return
         rm -f "/tmp/$number.large"
@@ -192,6 +202,11 @@ impl Loader {
         Ok(())
     }
 
+    /// A database that others are made from, with all that is in it.
+    pub(super) async fn template(&mut self, number: usize) -> Result<(), Trouble> {
+        self.order(&format!("template {number}"), "V1's templates").await
+    }
+
     /// The database, and everything in it that rows need.
     pub(super) async fn schema(&mut self, database: usize, snapshot: &str) -> Result<(), Trouble> {
         self.order(&format!("schema {database} {snapshot}"), "V1's schema").await
@@ -252,7 +267,7 @@ fn failed(what: &str, why: &str) -> Trouble {
     if why.contains("No space left") {
         return trouble.hint("V2's disk is full: make room, or let V2's volume be elsewhere");
     }
-    trouble.hint("`switchover resume` copies again from the beginning; `switchover abort` removes what is there")
+    trouble.hint("run again: the copy begins anew")
 }
 
 async fn spec(place: &Place) -> Result<HelperSpec, Trouble> {
@@ -309,8 +324,8 @@ fn files(place: &Place, logical: &Logical, user: &str) -> Result<Vec<File>, Trou
         file("/switchover.roles".into(), role),
         file("/switchover.hba".into(), rules),
     ];
-    let names = logical.databases.iter().enumerate();
-    files.extend(names.map(|(number, it)| file(format!("/switchover.database-{number}"), it.name.clone())));
+    let names = logical.databases.iter().map(|it| &it.name).chain(&logical.templates).enumerate();
+    files.extend(names.map(|(number, name)| file(format!("/switchover.database-{number}"), name.clone())));
     Ok(files)
 }
 

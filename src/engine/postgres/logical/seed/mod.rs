@@ -16,9 +16,10 @@ use super::databases;
 use super::{publish, schema, settings};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::{self, literal};
+use crate::engine::postgres::seed::copy;
 use crate::engine::postgres::session::{Session, Timeouts};
 use crate::engine::postgres::wire::Wire;
-use crate::engine::postgres::{connect, files, position, sessions, standby};
+use crate::engine::postgres::{connect, files, position, rewind, sessions, standby};
 use crate::engine::{Place, Seeded, Side};
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
@@ -53,12 +54,13 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
         return Ok(Seeded { position: position::position(&mark.lsn, None), bytes: mark.bytes });
     }
     let leader = Place { side: place.side.other(), ..place.clone() };
+    rewind::refuse_shared(&connect::found(&leader).await?, &copy::mounts(place))?;
     loader::ensure_none(place).await?;
     let admin = connect::admin(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
     ensure_no_sessions(&admin, place).await?;
     publish::ensure_no_slots(&leader, &admin).await?;
     let loader = Loader::start(place).await?;
-    let mark = copy(place, &leader, &admin, loader).await?;
+    let mark = fill(place, &leader, &admin, loader).await?;
     let text = serde_json::to_vec(&mark).map_err(|error| Trouble::bug("a mark does not become text").because(error))?;
     files::write(place, files::SEEDED, &text).await?;
     Ok(Seeded { position: position::position(&mark.lsn, None), bytes: mark.bytes })
@@ -73,20 +75,29 @@ pub(super) async fn is_seeded(place: &Place) -> Result<bool, Trouble> {
     Ok(finished(place).await?.is_some())
 }
 
-async fn copy(place: &Place, leader: &Place, admin: &Session, mut loader: Loader) -> Result<Mark, Trouble> {
+async fn fill(place: &Place, leader: &Place, admin: &Session, mut loader: Loader) -> Result<Mark, Trouble> {
+    // In this order: what is made after the publications, or changed after the look, shows.
+    publish::ensure_published(leader).await?;
+    let of_leader = databases::open(leader, APPLICATION, Timeouts::NONE).await?;
+    publish::refuse_unpublished(place, &of_leader).await?;
+    let copied = schema::look(leader, &of_leader).await?;
     loader.globals().await?;
     let snapshots = snapshots(leader, admin).await?;
-    let of_leader = databases::open(leader, APPLICATION, Timeouts::NONE).await?;
-    let copied = schema::look(leader, &of_leader).await?;
     for open in &of_leader {
         loader.schema(open.number, &snapshots[open.number].name).await?;
     }
-    let bytes = rows::copy(place, leader, &loader, &of_leader, &snapshots).await?;
+    for template in 0..Before::logical(&place.plan)?.templates.len() {
+        loader.template(snapshots.len() + template).await?;
+    }
+    let limit = Limit { name: "limits.total", value: place.plan.limits.total.0 };
+    let copying = rows::copy(place, leader, &loader, &of_leader, &snapshots);
+    let bytes = wait::within(limit, "the copy of V1's rows", copying).await?;
     for open in &of_leader {
         loader.large_objects(open.number, &snapshots[open.number].name).await?;
     }
     // A rewrite of a table hides its rows from older snapshots: it shows as a change, and the copy is worth nothing.
     refuse_changed(&copied, &schema::look(leader, &of_leader).await?)?;
+    publish::refuse_unpublished(place, &of_leader).await?;
     drop(of_leader);
     for database in 0..snapshots.len() {
         loader.indexes(database).await?;
@@ -106,7 +117,7 @@ fn refuse_changed(then: &schema::Schema, now: &schema::Schema) -> Result<(), Tro
         return Ok(());
     }
     Err(Trouble::failed(format!("V1's schema was changed while it was copied: {}", schema::told(&changes)))
-        .hint("`switchover resume` copies again from the beginning; best with no DDL meanwhile"))
+        .hint("run again; best with no DDL meanwhile"))
 }
 
 /// A slot in each database, whose snapshots are what is copied. It waits for the transactions that are running now.
@@ -115,6 +126,7 @@ async fn snapshots(leader: &Place, admin: &Session) -> Result<Vec<Snapshot>, Tro
     for (number, database) in Before::logical(&leader.plan)?.databases.iter().enumerate() {
         let stream = connect::stream(leader).await?;
         let mut wire = connect::wire(leader, stream, &database.name, APPLICATION, true).await?;
+        wire.ask(KEPT).await?;
         let slot = names::slot_of(&leader.plan, number);
         let create = format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput EXPORT_SNAPSHOT");
         let made = {
@@ -134,6 +146,11 @@ async fn snapshots(leader: &Place, admin: &Session) -> Result<Vec<Snapshot>, Tro
     }
     Ok(all)
 }
+
+/// The snapshot lives in a transaction of the session's, which V1's own limits would end.
+const KEPT: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN \
+    ('idle_in_transaction_session_timeout', 'transaction_timeout', 'idle_session_timeout', 'statement_timeout', \
+    'lock_timeout', 'client_connection_check_interval')";
 
 fn unsaid() -> Trouble {
     Trouble::bug("V1 did not say what the new slot's snapshot is called")
@@ -184,5 +201,5 @@ pub(super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
         ensure_no_sessions(&admin, place).await?;
         publish::ensure_no_slots(&leader, &admin).await?;
     }
-    crate::engine::postgres::seed::copy::ensure_empty(place).await
+    copy::ensure_empty(place).await
 }

@@ -165,7 +165,7 @@ impl Work<'_> {
             self.one(&piece, from, to).await.map_err(|trouble| {
                 Trouble::failed(format!("table {} was not copied", piece.table.name))
                     .because(trouble)
-                    .hint("`switchover resume` copies again from the beginning")
+                    .hint("run again: the copy begins anew")
             })?;
         }
     }
