@@ -140,6 +140,11 @@ pub(super) fn when_it_serves(place: &Place) -> Result<Vec<(&'static str, String)
             ours.push((name, needed.to_string()));
         }
     }
+    // From 18 on origins are counted apart from slots.
+    let major = machine::major_minor(&place.plan.v2.version).map_or(0, |(major, _)| major);
+    if place.side == Side::V2 && major >= 18 && databases > 8 {
+        ours.push(("max_active_replication_origins", (databases + 2).to_string()));
+    }
     Ok(ours)
 }
 

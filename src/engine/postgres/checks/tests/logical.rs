@@ -28,6 +28,8 @@ fn what_logical_replication_asks() {
     let latin =
         Database { name: "shop ü".into(), encoding: "LATIN1".into(), connectable: true, ..Database::default() };
     assert_eq!(upgraded(|w| w.fixed.databases.push(latin)), ["database-names"]);
+    let lines = Database { name: "a\nb".into(), encoding: "UTF8".into(), connectable: true, ..Database::default() };
+    assert_eq!(upgraded(|w| w.fixed.databases.push(lines)), ["database-names"]);
     let closed = Database { name: "closed".into(), ..Database::default() };
     assert_eq!(upgraded(|w| w.fixed.databases.push(closed)), ["databases"]);
     let theirs = Subscription { oid: 16400, name: "s".into(), database: "shop".into(), enabled: true };
