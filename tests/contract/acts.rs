@@ -11,6 +11,17 @@ use switchover::wait::{self, Limit, Look, Wait};
 use super::{Corner, quietly, run, sql};
 
 impl Corner {
+    /// Planned, prepared, copied, and V2 follows.
+    pub(crate) async fn followed(&mut self) -> (Box<dyn Server>, Box<dyn Server>) {
+        self.plan().await;
+        self.prepare().await;
+        self.create_v2().await;
+        let (v1, v2) = (self.server(Side::V1), self.server(Side::V2));
+        v2.ensure_seeded().await.unwrap();
+        v2.ensure_following().await.unwrap();
+        (v1, v2)
+    }
+
     pub(crate) async fn caught_up(&self, v1: &dyn Server, v2: &dyn Server) {
         let at = v1.position().await.unwrap();
         let wait = Wait {

@@ -137,12 +137,7 @@ async fn everything_is_carried() {
         "CREATE TABLE latin (n serial PRIMARY KEY, t text); INSERT INTO latin (t) VALUES ('äöü'), ('b');",
     );
     corner.script(&v1, "template1", "CREATE TABLE of_every_new_database (n int PRIMARY KEY);");
-    corner.plan().await;
-    corner.prepare().await;
-    corner.create_v2().await;
-    let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
-    two.ensure_seeded().await.unwrap();
-    two.ensure_following().await.unwrap();
+    let (one, two) = corner.followed().await;
     two.polish().await.unwrap();
     let v1_host: String = corner.plan.v1.id.chars().take(12).collect();
     let follows = described(&corner, "127.0.0.1");
@@ -205,12 +200,7 @@ async fn ddl_is_carried_or_named() {
         "CREATE TABLE parts (at date PRIMARY KEY, t text) PARTITION BY RANGE (at); \
          CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');",
     );
-    corner.plan().await;
-    corner.prepare().await;
-    corner.create_v2().await;
-    let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
-    two.ensure_seeded().await.unwrap();
-    two.ensure_following().await.unwrap();
+    let (one, two) = corner.followed().await;
     corner.script(
         &v1,
         "postgres",
@@ -298,12 +288,7 @@ async fn many_sequences_take_no_time_in_the_window() {
         );
         corner.script(&v1, "postgres", &make);
     }
-    corner.plan().await;
-    corner.prepare().await;
-    corner.create_v2().await;
-    let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
-    two.ensure_seeded().await.unwrap();
-    two.ensure_following().await.unwrap();
+    let (one, two) = corner.followed().await;
     one.ensure_connected().await.unwrap();
     two.ensure_connected().await.unwrap();
     corner.script(

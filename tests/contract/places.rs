@@ -52,12 +52,7 @@ async fn every_place_of_data_is_carried() {
 #[tokio::test]
 async fn another_user_owns_his_files() {
     let mut corner = Corner::with("user", "15", "15", &["--user", "1234:4321", "-e", "PGDATA=/tmp/pg"], &[]).await;
-    corner.plan().await;
-    corner.prepare().await;
-    corner.create_v2().await;
-    let (v1, v2) = (corner.server(Side::V1), corner.server(Side::V2));
-    v2.ensure_seeded().await.unwrap();
-    v2.ensure_following().await.unwrap();
+    let (v1, v2) = corner.followed().await;
     corner.caught_up(&*v1, &*v2).await;
     let owners =
         corner.inside(&corner.v2_name(), "stat -c '%u:%g %a' /tmp/pg /tmp/pg/pg_hba.conf /tmp/pg/switchover.pass");
@@ -105,12 +100,7 @@ async fn archiving_waits_until_v2_is_open() {
         "ALTER SYSTEM SET archive_command = 'mkdir -p /tmp/archive && cp %p /tmp/archive/%f';; SELECT pg_reload_conf()",
     );
     sql(&v1, "ALTER SYSTEM SET restore_command = 'false';; ALTER SYSTEM SET recovery_target_time = '2001-01-01'");
-    corner.plan().await;
-    corner.prepare().await;
-    corner.create_v2().await;
-    let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
-    two.ensure_seeded().await.unwrap();
-    two.ensure_following().await.unwrap();
+    let (one, two) = corner.followed().await;
     two.polish().await.unwrap();
     assert_eq!(corner.warnings(), [""; 0], "settings are equal");
     corner.caught_up(&*one, &*two).await;
@@ -133,12 +123,7 @@ async fn archiving_waits_until_v2_is_open() {
 async fn the_way_back_is_taken() {
     let mut corner = Corner::new("wayback", "15-old", "15").await;
     corner.fill();
-    corner.plan().await;
-    corner.prepare().await;
-    corner.create_v2().await;
-    let (v1, v2) = (corner.server(Side::V1), corner.server(Side::V2));
-    v2.ensure_seeded().await.unwrap();
-    v2.ensure_following().await.unwrap();
+    let (v1, v2) = corner.followed().await;
     corner.caught_up(&*v1, &*v2).await;
     v1.ensure_connected().await.unwrap();
     v2.ensure_connected().await.unwrap();

@@ -69,8 +69,7 @@ pub(super) async fn ensure_none(session: &Session, roles: &[String]) -> Result<(
     if found.is_empty() {
         return Ok(());
     }
-    let first = session.text("SELECT quote_ident(rolname) FROM pg_roles WHERE oid = 10").await?;
-    let first = first.ok_or_else(|| Trouble::failed("this server has no first superuser"))?;
+    let first = first_superuser(session).await?;
     session.run(&format!("SET SESSION AUTHORIZATION {first}")).await?;
     session
         .run(&format!(
@@ -91,4 +90,10 @@ pub(super) async fn ensure_none(session: &Session, roles: &[String]) -> Result<(
         session.run(&format!("DROP ROLE {}", ident(role))).await?;
     }
     Ok(())
+}
+
+/// The first superuser of this server, quoted: what outlives our roles belongs to him.
+pub(super) async fn first_superuser(session: &Session) -> Result<String, Trouble> {
+    let name = session.text("SELECT quote_ident(rolname) FROM pg_roles WHERE oid = 10").await?;
+    name.ok_or_else(|| Trouble::failed("this server has no first superuser"))
 }

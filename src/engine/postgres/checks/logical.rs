@@ -37,6 +37,7 @@ pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
         wal_level(found),
         closed_databases(found),
         names_of_databases(found),
+        connections(found),
         keyless(found),
         extensions(found),
         libraries(found),
@@ -172,6 +173,21 @@ fn names_of_databases(found: &Found<'_>) -> Check {
             format!("their names hold lines, or more than ASCII in an encoding that is not UTF8: {}", some(&strange)),
             "ALTER DATABASE … RENAME TO a name in ASCII: no dump could make these again",
         ),
+    }
+}
+
+/// We keep two sessions in each database while it gets ready: V1's clients shall not be without.
+fn connections(found: &Found<'_>) -> Check {
+    let id = "free-connections";
+    let needed = 2 * found.in_databases.len() + 8;
+    match found.moving.number("max_connections") {
+        Some(max) if needed <= max as usize / 2 => passed(id, format!("{needed} of {max} are used at most")),
+        Some(max) => refused(
+            id,
+            format!("max_connections is {max}; {needed} of them would be used, which is too much beside V1's clients"),
+            "raise max_connections on V1 (takes a restart), or drop databases that nobody uses",
+        ),
+        None => refused(id, "max_connections is not known", "look at V1"),
     }
 }
 

@@ -44,6 +44,7 @@ fn world() -> World {
         ("dynamic_library_path", "$libdir"),
         ("hba_file", "/var/lib/postgresql/data/pg_hba.conf"),
         ("hot_standby", "on"),
+        ("max_connections", "100"),
         ("max_replication_slots", "10"),
         ("max_slot_wal_keep_size", "-1"),
         ("max_wal_senders", "10"),

@@ -49,12 +49,6 @@ pub(super) async fn reachable(place: &Place, timeouts: Timeouts) -> Result<Vec<O
     Ok(all)
 }
 
-/// The first superuser of this server: what outlives our roles belongs to him.
-pub(super) async fn first_superuser(session: &Session) -> Result<String, Trouble> {
-    let name = session.text("SELECT quote_ident(rolname) FROM pg_roles WHERE oid = 10").await?;
-    name.ok_or_else(|| Trouble::failed("this server has no first superuser"))
-}
-
 /// 13, 17 …
 pub(super) async fn major(session: &Session) -> Result<u32, Trouble> {
     let text = session.text("SELECT current_setting('server_version_num')::int / 10000").await?.unwrap_or_default();

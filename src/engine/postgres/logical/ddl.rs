@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+
 use super::columns::add_columns;
 use super::databases::{self, Open};
 use super::schema::{self, Change, How};
@@ -16,7 +18,6 @@ use crate::engine::postgres::{connect, standby};
 use crate::runtime::{File, HelperSpec};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
-use secrecy::ExposeSecret;
 
 /// V2 has the leader's schema of now. `follower`: sessions in its databases.
 pub(super) async fn ensure_carried(place: &Place, follower: &[Open]) -> Result<(), Trouble> {
@@ -117,8 +118,8 @@ async fn parents_first(from: &Open, tables: BTreeSet<String>) -> Result<Vec<Stri
              SELECT i.inhparent, up.depth + 1 FROM pg_inherits AS i JOIN up ON up.oid = i.inhrelid) SELECT max(depth) FROM up",
             literal(&table)
         );
-        let depth: u32 = from.session.text(&depth).await?.and_then(|depth| depth.parse().ok()).unwrap_or(0);
-        all.push((depth, table));
+        let depth = from.session.text(&depth).await?.and_then(|depth| depth.parse::<u32>().ok());
+        all.push((depth.ok_or_else(|| Trouble::bug("a table's parents cannot be counted"))?, table));
     }
     all.sort();
     Ok(all.into_iter().map(|(_, table)| table).collect())

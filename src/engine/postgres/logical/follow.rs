@@ -79,7 +79,7 @@ async fn start(place: &Place, container: &str) -> Result<(), Trouble> {
     place.runtime.ensure_started(container).await
 }
 
-async fn until_it_answers(place: &Place) -> Result<Vec<Open>, Trouble> {
+pub(super) async fn until_it_answers(place: &Place) -> Result<Vec<Open>, Trouble> {
     let what = format!("{} to answer", place.side);
     let wait = Wait {
         what: &what,
@@ -136,7 +136,7 @@ async fn ensure_subscription(place: &Place, open: &Open) -> Result<(), Trouble> 
     let name = ident(&slot);
     if enabled(open, &slot).await?.is_none() {
         let major = databases::major(&open.session).await?;
-        let owner = databases::first_superuser(&open.session).await?;
+        let owner = roles::first_superuser(&open.session).await?;
         let (publication, conninfo) = (ident(&names::publication(&place.plan)), connection(place, open).await?);
         let options = options(&slot, major);
         // In one transaction: what belongs to our role would keep it from being dropped.
@@ -249,7 +249,7 @@ async fn seen(place: &Place, leader: &Session) -> Result<Seen, Trouble> {
     let said = leader.text(&sql).await?.unwrap_or_default();
     match said.split(' ').collect::<Vec<_>>()[..] {
         [streaming, lost, applied] => Ok(Seen {
-            streaming: streaming.parse().unwrap_or(0),
+            streaming: streaming.parse().map_err(|_| Trouble::bug("a number of walsenders that is no number"))?,
             lost: lost == "true",
             applied: Some(applied.to_owned()).filter(|lsn| !lsn.is_empty()),
         }),

@@ -10,8 +10,8 @@ use super::found::{Identity, Marked, OF_USERS};
 use crate::engine::Place;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::{self, ident, literal};
-use crate::engine::postgres::prepare;
 use crate::engine::postgres::session::{Session, Timeouts};
+use crate::engine::postgres::{prepare, roles};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
@@ -43,7 +43,7 @@ pub(super) async fn ensure_publication(open: &Open, place: &Place) -> Result<usi
     let name = names::publication(&place.plan);
     let exists = format!("SELECT count(*) FROM pg_publication WHERE pubname = {}", literal(&name));
     if open.session.text(&exists).await?.as_deref() == Some("0") {
-        let owner = databases::first_superuser(&open.session).await?;
+        let owner = roles::first_superuser(&open.session).await?;
         let name = ident(&name);
         // Both or none: what belongs to our role would keep it from being dropped.
         let make = format!("BEGIN; CREATE PUBLICATION {name}; ALTER PUBLICATION {name} OWNER TO {owner}; COMMIT");

@@ -45,8 +45,12 @@ pub(super) async fn ensure_restarted(place: &Place) -> Result<String, Trouble> {
 
 /// Our setting is gone from V1's files, and V1 runs; what is in force stays until its next start.
 pub(super) async fn ensure_forgotten(place: &Place) -> Result<(), Trouble> {
+    if Before::logical(&place.plan)?.restart.is_none() {
+        return Ok(());
+    }
     ensure_runs(place).await?;
-    files::rewrite(place, "postgresql.auto.conf", |text| auto_conf::without_ours(text, &place.plan)).await
+    files::rewrite(place, "postgresql.auto.conf", |text| auto_conf::without_ours(text, &place.plan)).await?;
+    files::reload(place).await
 }
 
 /// A restart that went wrong half-way leaves no V1 that is down.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::seed::Loader;
 use crate::engine::postgres::before::Before;
-use crate::engine::postgres::session::Timeouts;
+use crate::engine::postgres::session::{Session, Timeouts};
 use crate::engine::postgres::{auto_conf, connect, files, follow, machine};
 use crate::engine::{Place, Side};
 use crate::trouble::Trouble;
@@ -62,10 +62,7 @@ pub(super) async fn for_follower(leader: &Place, loader: &Loader) -> Result<Sett
 }
 
 /// Files of V1's data directory that settings name, and the user maps.
-async fn beside(
-    leader: &Place,
-    v1: &crate::engine::postgres::session::Session,
-) -> Result<Vec<(String, Vec<u8>)>, Trouble> {
+async fn beside(leader: &Place, v1: &Session) -> Result<Vec<(String, Vec<u8>)>, Trouble> {
     const NAMED: &str = "SELECT json_agg(DISTINCT regexp_replace(setting, '^' || current_setting('data_directory') || '/', '')) \
         FROM pg_settings WHERE setting <> '' AND (name = 'ident_file' OR current_setting('ssl') = 'on' \
         AND name IN ('ssl_ca_file', 'ssl_cert_file', 'ssl_crl_file', 'ssl_dh_params_file', 'ssl_key_file'))";
@@ -103,7 +100,7 @@ pub(super) async fn write(place: &Place, settings: &Settings) -> Result<(), Trou
 }
 
 /// V2's own while it follows. `original`: its settings without ours.
-pub(super) fn while_it_follows(place: &Place, original: &str) -> Result<String, Trouble> {
+fn while_it_follows(place: &Place, original: &str) -> Result<String, Trouble> {
     let mut ours = when_it_serves(place)?;
     ours.extend([
         ("synchronous_standby_names", String::new()),
@@ -157,10 +154,7 @@ pub(super) async fn ensure_while_it_follows(place: &Place) -> Result<(), Trouble
 }
 
 /// Of a former leader that shall follow: whether its workers are enough as they are.
-pub(super) async fn has_room(
-    session: &crate::engine::postgres::session::Session,
-    databases: usize,
-) -> Result<bool, Trouble> {
+pub(super) async fn has_room(session: &Session, databases: usize) -> Result<bool, Trouble> {
     let sql = format!(
         "SELECT current_setting('max_logical_replication_workers')::int > {databases} \
          AND current_setting('max_worker_processes')::int > {databases} + 1 \

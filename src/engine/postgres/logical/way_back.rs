@@ -7,11 +7,10 @@ use super::{follow, publish, schema, settings};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::Timeouts;
 use crate::engine::postgres::snapshot::Views;
-use crate::engine::postgres::{access, connect, files, follow as follow_physical, one_run, prepare};
+use crate::engine::postgres::{access, connect, files, one_run, prepare};
 use crate::engine::{Place, Side, Snapshot};
 use crate::runtime::{Attachment, State};
 use crate::trouble::{Kind, Trouble};
-use crate::wait::{self, Limit, Look, Wait};
 
 const STOP_WITHIN: Duration = Duration::from_secs(120);
 
@@ -49,7 +48,7 @@ async fn follow_v2(place: &Place) -> Result<String, Trouble> {
     let short = Timeouts::short(place.plan.limits.statement.0);
     if found.state != State::Running {
         place.runtime.ensure_started(&found.id).await?;
-        until_it_answers(place, short).await?;
+        follow::until_it_answers(place).await?;
     }
     let v2 = Place { side: Side::V2, ..place.clone() };
     let leader = connect::either(&v2, short).await?;
@@ -84,25 +83,7 @@ async fn ensure_room(place: &Place, container: &str, short: Timeouts) -> Result<
     place.runtime.ensure_restart_policy(container, "no").await?;
     place.runtime.ensure_stopped(container, "SIGINT", STOP_WITHIN).await?;
     place.runtime.ensure_started(container).await?;
-    until_it_answers(place, short).await
-}
-
-async fn until_it_answers(place: &Place, short: Timeouts) -> Result<(), Trouble> {
-    let wait = Wait {
-        what: "V1 to answer",
-        limit: Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 },
-        every: Duration::from_millis(50),
-        kind: Kind::Failed,
-    };
-    let first = connect::found(place).await?;
-    wait::until(wait, &place.tell, async || {
-        follow_physical::refuse_ended(place, &first).await?;
-        Ok(match connect::admin(place, "switchover", short).await {
-            Ok(_) => Look::Done(()),
-            Err(trouble) => Look::NotYet(trouble.one_line()),
-        })
-    })
-    .await
+    follow::until_it_answers(place).await.map(drop)
 }
 
 /// This run met another one at its first act: nothing on V1 is its own.

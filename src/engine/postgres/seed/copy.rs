@@ -223,7 +223,7 @@ fn failed(stderr: &str) -> Trouble {
 }
 
 /// Data that was there before the run is never emptied.
-fn refuse_not_ours(place: &Place) -> Result<(), Trouble> {
+pub(in super::super) fn refuse_not_ours(place: &Place) -> Result<(), Trouble> {
     if place.side == Side::V2 && place.plan.made_v2() {
         return Ok(());
     }

@@ -25,6 +25,7 @@ fn what_logical_replication_asks() {
     assert_eq!(upgraded(|w| w.v2.tools.retain(|tool| tool != "pg_dump")), ["v2-tools"]);
     assert_eq!(upgraded(|w| w.in_databases[0].1.hashed_by_enum = vec!["t".into()]), ["partitions-by-enum"]);
     assert_eq!(upgraded(setting("max_replication_slots", "0")), ["free-slots"]);
+    assert_eq!(upgraded(setting("max_connections", "19")), ["free-connections"]);
     let latin =
         Database { name: "shop ü".into(), encoding: "LATIN1".into(), connectable: true, ..Database::default() };
     assert_eq!(upgraded(|w| w.fixed.databases.push(latin)), ["database-names"]);

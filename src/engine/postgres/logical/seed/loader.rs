@@ -127,7 +127,6 @@ while read -r order number snapshot; do
     stop)
       stop() { interrupt && as_owner initdb --sync-only -D "$data" >/tmp/said; }
       answer stop; exit 0 ;;
-    log) tail -n 12 /tmp/log; echo end ;;
   esac
 done
 interrupt 2>/dev/null
@@ -228,6 +227,7 @@ impl Loader {
     }
 
     async fn order(&mut self, order: &str, what: &str) -> Result<(), Trouble> {
+        self.place.tell.waiting(what, "V2's server and client programs are at it");
         self.helper.send(order).await?;
         self.answer(what, "done", self.place.plan.limits.total.0).await
     }

@@ -20,7 +20,7 @@ use crate::engine::postgres::seed::copy;
 use crate::engine::postgres::session::{Session, Timeouts};
 use crate::engine::postgres::wire::Wire;
 use crate::engine::postgres::{connect, files, position, rewind, sessions, standby};
-use crate::engine::{Place, Seeded, Side};
+use crate::engine::{Place, Seeded};
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
@@ -49,7 +49,7 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     if found.state == State::Running {
         return Err(Trouble::bug("V2 runs while its data is to be copied"));
     }
-    refuse_not_ours(place)?;
+    copy::refuse_not_ours(place)?;
     if let Some(mark) = finished(place).await? {
         return Ok(Seeded { position: position::position(&mark.lsn, None), bytes: mark.bytes });
     }
@@ -181,17 +181,9 @@ async fn ensure_no_sessions(admin: &Session, place: &Place) -> Result<(), Troubl
     sessions::ensure_ended(admin, &of_a_copy, "an earlier copy's sessions to end", &place.tell).await
 }
 
-/// Data that was there before the run is never emptied.
-pub(super) fn refuse_not_ours(place: &Place) -> Result<(), Trouble> {
-    if place.side == Side::V2 && place.plan.made_v2() {
-        return Ok(());
-    }
-    Err(Trouble::bug(format!("{}'s data was not made by this run: it is left alone", place.side)))
-}
-
 /// V2's directories are empty again, no copy runs, and V1 keeps nothing for it.
 pub(super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
-    refuse_not_ours(place)?;
+    copy::refuse_not_ours(place)?;
     loader::ensure_none(place).await?;
     let leader = Place { side: place.side.other(), ..place.clone() };
     let short = Timeouts::short(place.plan.limits.statement.0);
