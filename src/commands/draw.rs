@@ -52,6 +52,7 @@ pub(super) async fn draft(
         tell,
         allow: &typed.config.allow,
         limits: &limits,
+        seed: typed.config.seed.as_deref().filter(|seed| *seed != "auto"),
     };
     let mut survey = engine.survey(&ask).await?;
     survey.checks.splice(0..0, architecture);

@@ -55,6 +55,8 @@ pub struct SurveyRequest<'a> {
     pub allow: &'a [String],
     /// For the forecasts of disk space.
     pub limits: &'a Limits,
+    /// As the user wants it; `None`: as it suits.
+    pub seed: Option<&'a str>,
 }
 
 /// The side that serves when a run is undone, and how to get in there.

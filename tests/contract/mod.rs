@@ -22,6 +22,7 @@ mod acts;
 mod faults;
 mod logical;
 mod places;
+mod volume;
 mod writer;
 
 pub(crate) use writer::Writer;
@@ -36,6 +37,8 @@ pub(crate) struct Corner {
     pub(crate) plan: Rc<Plan>,
     pub(crate) survey: Option<Survey>,
     pub(crate) access: Access,
+    /// As a user asks for it.
+    pub(crate) seed: Option<&'static str>,
     secrets: Rc<Passwords>,
     tell: Teller,
 }
@@ -111,6 +114,7 @@ impl Corner {
             v2_image: image(to),
             survey: None,
             access: Access::default(),
+            seed: None,
             secrets: Rc::default(),
             tell: Teller::new(Box::new(Shown)),
         };
@@ -184,6 +188,7 @@ impl Corner {
             tell: &self.tell,
             allow: &["data-loss-unlogged", "no-primary-key", "large-objects"].map(str::to_owned),
             limits: &limits,
+            seed: self.seed,
         };
         Postgres.survey(&ask).await
     }
@@ -261,6 +266,7 @@ impl Corner {
         plan.v1_data_mounts = storage.v1_data_mounts;
         plan.v1_networks = v1.networks.clone();
         plan.method = survey.method.clone();
+        plan.seed = survey.seed.clone();
         plan.before = survey.before.clone();
         plan.bytes = survey.bytes;
         self.plan = Rc::new(plan);

@@ -5,6 +5,7 @@
 
 use super::checks::Method;
 use super::names::{admin, ident, probe, replication};
+use super::seed::Seed;
 use crate::plan::Plan;
 
 /// V1's own rules behind ours: the tool and the follower get in, whatever the rest says.
@@ -102,12 +103,13 @@ fn ours(plan: &Plan, for_probe: &str) -> String {
     text + &end
 }
 
-/// A logical follower connects to a database, as clients do.
+/// A logical follower connects to a database, as clients do; a copy of files streams first.
 fn for_follower(plan: &Plan) -> String {
     let role = ident(&replication(plan));
-    let to = match Method::of(plan) {
-        Method::Physical => "replication",
-        Method::Logical => "all",
+    let to = match (Method::of(plan), Seed::of(plan)) {
+        (Method::Physical, _) => "replication",
+        (Method::Logical, Seed::Copy) => "all",
+        (Method::Logical, Seed::Volume) => "all,replication",
     };
     ["samenet", "127.0.0.1/32", "::1/128"].map(|from| format!("host {to} {role} {from} scram-sha-256\n")).concat()
 }

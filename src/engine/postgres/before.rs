@@ -42,6 +42,9 @@ pub(super) struct Logical {
     /// Copied once and not followed: who is in a template keeps others from making databases.
     #[serde(default)]
     pub(super) templates: Vec<String>,
+    /// V2's image has another version of a library that some of V1's text indexes are in the order of.
+    #[serde(default)]
+    pub(super) other_order: bool,
     /// V1 is restarted once, for `wal_level`.
     #[serde(default)]
     pub(super) restart: Option<Restart>,

@@ -27,7 +27,7 @@ case $gid in *[!0-9]*) gid=$(sed -n "s/^$gid:[^:]*:\([0-9]*\):.*/\1/p" /etc/grou
 say uid "$uid"
 say gid "${gid:-0}"
 say free "$(df -P -k / 2>/dev/null | awk 'END { print $(NF-2) }')"
-for tool in pg_basebackup pg_rewind psql initdb pg_dump pg_dumpall pg_restore; do
+for tool in pg_basebackup pg_rewind psql initdb pg_dump pg_dumpall pg_restore pg_upgrade pg_ctl pg_controldata; do
   { command -v "$tool" || ls "${server%/*}/$tool"; } >/dev/null 2>&1 && say tool "$tool"
 done
 libraries=

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use async_trait::async_trait;
 
 use super::hold::{self, Signaller};
+use super::seed::{self, Seed};
 use super::session::{Session, Timeouts};
 use super::snapshot::{Kept, Views};
 use super::{
     checks, clean, connect, door, follow, give_back, health, names, one_run, open, polish, prepare, probe, promote,
-    said, seed, state, successor, way_back, window,
+    said, state, successor, way_back, window,
 };
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
 use crate::trouble::Trouble;
@@ -152,7 +153,10 @@ impl Server for PgServer {
     }
 
     async fn ensure_seeded(&self) -> Result<Seeded, Trouble> {
-        seed::copy::ensure_seeded(&self.place).await
+        match Seed::of(&self.place.plan) {
+            Seed::Copy => seed::copy::ensure_seeded(&self.place).await,
+            Seed::Volume => seed::volume::ensure_seeded(&self.place).await,
+        }
     }
 
     async fn ensure_unseeded(&self) -> Result<(), Trouble> {

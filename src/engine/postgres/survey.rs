@@ -60,6 +60,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         text: is_text(ask, &data, "pg_hba.conf").await? && is_text(ask, &data, "postgresql.auto.conf").await?,
         allow: ask.allow,
         limits: ask.limits,
+        seed: ask.seed,
     };
     let before = before(ask, &found).await?;
     written_down(&found, &before)
@@ -73,7 +74,7 @@ fn written_down(found: &Found<'_>, before: &Before) -> Result<Survey, Trouble> {
         v1_version: found.fixed.version.clone(),
         v2_version: found.v2.version.clone(),
         method: checks::method(found).name().into(),
-        seed: "copy".into(),
+        seed: checks::seed(found).name().into(),
         more_data: before.tablespaces.iter().chain(&before.wal_directory).cloned().collect(),
         v1_data: data,
         v2_data,
@@ -241,6 +242,7 @@ fn carried(found: &Found<'_>, altered: Option<String>) -> Logical {
         cluster: found.cluster.clone(),
         databases: databases.into_iter().map(database).collect(),
         templates: templates.into_iter().map(|(name, _)| name.clone()).collect(),
+        other_order: !checks::is_same_order(found),
         restart: (found.moving.setting("wal_level") != "logical").then_some(Restart { altered }),
     }
 }

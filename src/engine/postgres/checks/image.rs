@@ -46,7 +46,7 @@ pub(super) fn is_same_major(found: &Found<'_>) -> bool {
 }
 
 /// No index or partitioning of V1 would be in another order on V2.
-pub(super) fn is_same_order(found: &Found<'_>) -> bool {
+pub(in super::super) fn is_same_order(found: &Found<'_>) -> bool {
     let [libc, icu] = dependents(found);
     let same = |v1: &str, v2: &str| v1 == v2 && !v1.is_empty();
     (same(&found.v1.libc, &found.v2.libc) || libc == 0) && (same(&found.v1.icu, &found.v2.icu) || icu == 0)

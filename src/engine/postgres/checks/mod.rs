@@ -14,10 +14,12 @@ mod image;
 mod logical;
 mod moving;
 mod room;
+mod seed;
 
 pub(super) use fixed::{mount_of, outside_files};
-pub(super) use image::libraries_of;
+pub(super) use image::{is_same_order, libraries_of};
 pub(super) use logical::for_another_version;
+pub(super) use seed::{is_in_mounts, seed};
 
 /// All that was found, of both sides.
 pub(super) struct Found<'a> {
@@ -40,6 +42,8 @@ pub(super) struct Found<'a> {
     pub(super) text: bool,
     pub(super) allow: &'a [String],
     pub(super) limits: &'a Limits,
+    /// The seed that was asked for.
+    pub(super) seed: Option<&'a str>,
 }
 
 impl Found<'_> {
@@ -83,6 +87,7 @@ pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
     checks.extend(fixed::checks(found));
     checks.extend(moving::checks(found.moving, None, found.allow, method, found.fixed.databases.len()));
     checks.extend(room::checks(found));
+    checks.push(seed::check(found));
     if method == Method::Logical {
         checks.retain(|check| !logical::NOT_ASKED.contains(&check.id.as_str()));
         checks.splice(0..0, logical::checks(found));

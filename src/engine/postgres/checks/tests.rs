@@ -184,6 +184,7 @@ impl World {
             text: self.text,
             allow: &self.allow,
             limits: &self.limits,
+            seed: None,
         }
     }
 

@@ -139,10 +139,20 @@ async fn ensure_subscription(place: &Place, open: &Open) -> Result<(), Trouble> 
         let owner = roles::first_superuser(&open.session).await?;
         let (publication, conninfo) = (ident(&names::publication(&place.plan)), connection(place, open).await?);
         let options = options(&slot, major);
+        // What the slot would send although the copy has it.
+        let begin = match seed::begins_at(place).await? {
+            Some(lsn) => format!(
+                "SELECT pg_replication_origin_advance('pg_' || oid, {}) FROM pg_subscription WHERE subname = {} \
+                 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()); ",
+                literal(&lsn),
+                literal(&slot)
+            ),
+            None => String::new(),
+        };
         // In one transaction: what belongs to our role would keep it from being dropped.
         let make = format!(
             "BEGIN; CREATE SUBSCRIPTION {name} CONNECTION {} PUBLICATION {publication} WITH ({options}); \
-             ALTER SUBSCRIPTION {name} OWNER TO {owner}; COMMIT",
+             {begin}ALTER SUBSCRIPTION {name} OWNER TO {owner}; COMMIT",
             literal(&conninfo)
         );
         if let Err(trouble) = open.session.run(&make).await {

@@ -60,6 +60,8 @@ pub(in super::super) struct InDatabase {
     pub(in super::super) always: Vec<String>,
     /// Tables partitioned by the hash of a type whose values are numbered differently on every server.
     pub(in super::super) hashed_by_enum: Vec<String>,
+    /// Tables partitioned by ranges of text, in an order that a library says.
+    pub(in super::super) ranges_of_text: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -118,6 +120,10 @@ SELECT json_build_object(
   'always', (SELECT coalesce(json_agg(t.tgname || ' on ' || c.relname ORDER BY c.relname, t.tgname), '[]')
     FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgenabled IN ('A', 'R')),
+  'ranges_of_text', (SELECT coalesce(json_agg(c.relname ORDER BY c.relname), '[]')
+    FROM pg_partitioned_table AS p JOIN pg_class AS c ON c.oid = p.partrelid WHERE p.partstrat = 'r'
+    AND EXISTS (SELECT 1 FROM unnest(p.partcollation::oid[]) AS u(oid) JOIN pg_collation AS o ON o.oid = u.oid
+      WHERE o.collname NOT IN ('C', 'POSIX', 'ucs_basic', 'pg_c_utf8'))),
   'hashed_by_enum', (SELECT coalesce(json_agg(c.relname ORDER BY c.relname), '[]')
     FROM pg_partitioned_table AS p JOIN pg_class AS c ON c.oid = p.partrelid
     WHERE p.partstrat = 'h' AND EXISTS (SELECT 1 FROM pg_attribute AS a JOIN pg_type AS y ON y.oid = a.atttypid

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, select};
 use secrecy::ExposeSecret;
 
+use super::volume;
 use crate::config::quantity::Bytes;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::literal;
@@ -253,12 +254,13 @@ async fn ensure_no_sender(session: &Session, place: &Place) -> Result<(), Troubl
 pub(in super::super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
     refuse_not_ours(place)?;
     ensure_no_copy(place).await?;
+    volume::ensure_none(place).await?;
     rewind::ensure_no_rewind(place).await?;
-    ensure_empty(place).await
+    ensure_empty(place, &[]).await
 }
 
-/// Of data that this run has made.
-pub(in super::super) async fn ensure_empty(place: &Place) -> Result<(), Trouble> {
+/// Of data that this run has made; `more`: what it has made beside it.
+pub(in super::super) async fn ensure_empty(place: &Place, more: &[String]) -> Result<(), Trouble> {
     let (plan, before) = (&place.plan, Before::of(&place.plan)?);
     for (volume, _) in &plan.v2_volumes {
         if !place.runtime.volume_exists(volume).await? {
@@ -266,7 +268,7 @@ pub(in super::super) async fn ensure_empty(place: &Place) -> Result<(), Trouble>
         }
     }
     let mut argv: Vec<String> = ["sh", "-c", WIPE, "sh", connect::data(place)].map(str::to_owned).to_vec();
-    argv.extend(before.tablespaces.iter().chain(&before.wal_directory).cloned());
+    argv.extend(before.tablespaces.iter().chain(&before.wal_directory).chain(more).cloned());
     let spec = HelperSpec {
         name: format!("switchover-{}-wipe", plan.tag()),
         image: plan.v2.image_id.clone(),

@@ -1,26 +1,30 @@
-//! The seed `copy` of the method `logical`: a new cluster on V2's volumes, V1's schema, its rows by the snapshots of the
-//! slots that keep what comes afterwards, then indexes and constraints.
+//! Seeds of the method `logical`: V2's new cluster on V2's own volumes, with V1's rows as of a known position.
 //!
-//! All of it by a server of V2's image in a helper, which writes nothing to disk for certain until it stops: a copy that
-//! was begun and not finished starts over, as only a finished one bears our mark.
+//! `copy`: V1's schema, its rows by the snapshots of the slots that keep what comes afterwards, then indexes and constraints;
+//! all of it by a server of V2's image in a helper, which writes nothing to disk for certain until it stops. `volume`: V1's
+//! files, upgraded (`volume.rs`). A seed that was begun and not finished starts over, as only a finished one bears our mark.
 
+mod cluster;
 mod loader;
+mod rebuild;
 mod rows;
+mod volume;
 
 use std::time::Duration;
 
-pub(super) use loader::{Loader, jobs};
+pub(super) use cluster::jobs;
+use futures_util::future::{Either, select};
+pub(super) use loader::Loader;
 use serde::{Deserialize, Serialize};
 
-use super::databases;
-use super::{publish, schema, settings};
+use super::{databases, publish, schema, settings};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::{self, literal};
-use crate::engine::postgres::seed::copy;
+use crate::engine::postgres::seed::{self, Seed, copy};
 use crate::engine::postgres::session::{Session, Timeouts};
 use crate::engine::postgres::wire::Wire;
-use crate::engine::postgres::{connect, files, position, rewind, sessions, standby};
-use crate::engine::{Place, Seeded};
+use crate::engine::postgres::{connect, files, position, prepare, rewind, sessions, standby};
+use crate::engine::{Place, Seeded, Side};
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
@@ -34,6 +38,9 @@ struct Mark {
     run: String,
     lsn: String,
     bytes: u64,
+    /// The copy has everything up to here, whatever a slot may send of it; `None`: just what its slots do not send.
+    #[serde(default)]
+    from: Option<String>,
 }
 
 /// A slot, and the session that made it: what it saw can be imported for as long as the session lives and does nothing
@@ -55,12 +62,14 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     }
     let leader = Place { side: place.side.other(), ..place.clone() };
     rewind::refuse_shared(&connect::found(&leader).await?, &copy::mounts(place))?;
-    loader::ensure_none(place).await?;
+    ensure_no_helper(place).await?;
     let admin = connect::admin(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
     ensure_no_sessions(&admin, place).await?;
     publish::ensure_no_slots(&leader, &admin).await?;
-    let loader = Loader::start(place).await?;
-    let mark = fill(place, &leader, &admin, loader).await?;
+    let mark = match Seed::of(&place.plan) {
+        Seed::Copy => fill(place, &leader, &admin, Loader::start(place).await?).await?,
+        Seed::Volume => volume::fill(place, &leader, &admin).await?,
+    };
     let text = serde_json::to_vec(&mark).map_err(|error| Trouble::bug("a mark does not become text").because(error))?;
     files::write(place, files::SEEDED, &text).await?;
     Ok(Seeded { position: position::position(&mark.lsn, None), bytes: mark.bytes })
@@ -108,7 +117,7 @@ async fn fill(place: &Place, leader: &Place, admin: &Session, mut loader: Loader
     standby::close(place).await?;
     schema::write_down(place, &copied).await?;
     let lsn = snapshots.iter().map(|it| it.lsn.clone()).next_back().unwrap_or_else(|| "0/0".into());
-    Ok(Mark { run: place.plan.run.clone(), lsn, bytes })
+    Ok(Mark { run: place.plan.run.clone(), lsn, bytes, from: None })
 }
 
 fn refuse_changed(then: &schema::Schema, now: &schema::Schema) -> Result<(), Trouble> {
@@ -129,14 +138,7 @@ async fn snapshots(leader: &Place, admin: &Session) -> Result<Vec<Snapshot>, Tro
         wire.ask(KEPT).await?;
         let slot = names::slot_of(&leader.plan, number);
         let create = format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput EXPORT_SNAPSHOT");
-        let made = {
-            let making = std::pin::pin!(wire.ask(&create));
-            let telling = std::pin::pin!(tell_who_is_waited_for(leader, admin));
-            match futures_util::future::select(making, telling).await {
-                futures_util::future::Either::Left((made, _)) => made?,
-                futures_util::future::Either::Right((told, _)) => return Err(told.err().unwrap_or_else(unsaid)),
-            }
-        };
+        let made = waiting_for_who(leader, admin, wire.ask(&create)).await?;
         match made.first().map(Vec::as_slice) {
             Some([_, Some(lsn), Some(name), _]) => {
                 all.push(Snapshot { name: name.clone(), lsn: lsn.clone(), _kept: wire });
@@ -159,6 +161,19 @@ fn unsaid() -> Trouble {
 const OLDEST: &str = "SELECT coalesce('the oldest began ' || max(extract(epoch FROM now() - xact_start)::bigint) || ' s ago', \
     'none is seen') FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()";
 
+/// A slot is made, and meanwhile it is told whose transaction that waits for.
+async fn waiting_for_who<T>(
+    leader: &Place,
+    admin: &Session,
+    making: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    let (making, telling) = (std::pin::pin!(making), std::pin::pin!(tell_who_is_waited_for(leader, admin)));
+    match select(making, telling).await {
+        Either::Left((made, _)) => made,
+        Either::Right((told, _)) => Err(told.err().unwrap_or_else(unsaid)),
+    }
+}
+
 /// Ends only by its limit: the slot is what ends it.
 async fn tell_who_is_waited_for(leader: &Place, admin: &Session) -> Result<(), Trouble> {
     let wait = Wait {
@@ -171,8 +186,22 @@ async fn tell_who_is_waited_for(leader: &Place, admin: &Session) -> Result<(), T
         .await
 }
 
+/// From where on a follower that was seeded in this run lacks V1's changes, where its slots do not say so by themselves.
+pub(super) async fn begins_at(place: &Place) -> Result<Option<String>, Trouble> {
+    if place.side == Side::V1 || !place.plan.made_v2() {
+        return Ok(None);
+    }
+    Ok(finished(place).await?.and_then(|mark| mark.from))
+}
+
+async fn ensure_no_helper(place: &Place) -> Result<(), Trouble> {
+    seed::volume::ensure_none(place).await?;
+    loader::ensure_none(place).await
+}
+
 /// Those of an earlier process may still be at it.
 async fn ensure_no_sessions(admin: &Session, place: &Place) -> Result<(), Trouble> {
+    seed::volume::ensure_no_sessions(admin, place).await?;
     let of_a_copy = format!(
         "FROM pg_stat_activity AS a WHERE a.usename = {} AND a.application_name = {}",
         literal(&names::admin(&place.plan)),
@@ -184,7 +213,7 @@ async fn ensure_no_sessions(admin: &Session, place: &Place) -> Result<(), Troubl
 /// V2's directories are empty again, no copy runs, and V1 keeps nothing for it.
 pub(super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
     copy::refuse_not_ours(place)?;
-    loader::ensure_none(place).await?;
+    ensure_no_helper(place).await?;
     let leader = Place { side: place.side.other(), ..place.clone() };
     let short = Timeouts::short(place.plan.limits.statement.0);
     if let Some(leader) = crate::engine::postgres::successor::of_v1(&leader).await?
@@ -192,6 +221,7 @@ pub(super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
     {
         ensure_no_sessions(&admin, place).await?;
         publish::ensure_no_slots(&leader, &admin).await?;
+        prepare::ensure_no_slot(&admin, &leader, &names::slot(&place.plan)).await?;
     }
-    copy::ensure_empty(place).await
+    copy::ensure_empty(place, &volume::rooms(place)?).await
 }

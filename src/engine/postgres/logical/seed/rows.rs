@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 
-use super::loader::{self, Loader};
+use super::cluster::jobs;
+use super::loader::Loader;
 use super::{APPLICATION, Snapshot};
 use crate::engine::Place;
 use crate::engine::postgres::connect;
@@ -70,7 +71,7 @@ pub(super) async fn copy(
     for open in databases {
         let tables: Vec<Table> = open.session.json(&TABLES.replace(":of_users", OF_USERS)).await?;
         let by_address = super::databases::major(&open.session).await? >= 14;
-        pieces.extend(tables.into_iter().flat_map(|table| cut(open.number, table, by_address, loader::jobs())));
+        pieces.extend(tables.into_iter().flat_map(|table| cut(open.number, table, by_address, jobs())));
     }
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.weight()));
     let total = pieces.iter().map(Piece::weight).sum();
@@ -86,7 +87,7 @@ pub(super) async fn copy(
         told: Cell::new(Instant::now()),
         total,
     };
-    try_join_all((0..loader::jobs()).map(|_| work.work())).await?;
+    try_join_all((0..jobs()).map(|_| work.work())).await?;
     Ok(work.passed.get())
 }
 

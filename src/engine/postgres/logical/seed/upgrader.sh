@@ -1,0 +1,66 @@
+# Shared libraries that the leader's programs need and this image lacks. All of them would break this image's own programs.
+lacking() {
+  for program in "$old"/*; do ldd "$program" 2>/dev/null; done | sed -n 's/^[[:space:]]*\(.*\) => not found/\1/p' | sort -u
+}
+libraries() {
+  old=$programs$(cat "$programs/bin") && empty "$programs/lacking" && chmod 755 "$programs" "$programs/lacking" || return
+  more=yes
+  while [ -n "$more" ]; do
+    more=
+    for library in $(lacking); do
+      [ ! -e "$programs/lacking/$library" ] && cp "$programs/libraries/$library" "$programs/lacking" 2>/dev/null && more=yes
+    done
+  done
+  "$old/postgres" --version >/tmp/said || { echo "V1's programs do not run in V2's image" >&2; return 1; }
+}
+# Files of the one cluster can be the other's: nothing is copied then.
+mode() {
+  : > "$copy/switchover.link"
+  if [ -n "$swap" ]; then echo --swap
+  elif ln "$copy/switchover.link" "$new/switchover.link" 2>/dev/null; then echo --link
+  else echo --copy; fi
+  rm -f "$copy/switchover.link" "$new/switchover.link"
+}
+why() {
+  grep -iE 'fail|fatal|error|could not|refuse|must|cannot' /tmp/upgraded | tail -n 4 >&2
+  find "$new" /tmp/upgrade -name '*.log' -exec grep -hE 'ERROR|FATAL' {} + 2>/dev/null | tail -n 3 >&2
+  find "$new/pg_upgrade_output.d" /tmp/upgrade -name '*.txt' -exec head -n 5 {} + 2>/dev/null >&2
+  return 1
+}
+upgrade() {
+  (
+    LD_LIBRARY_PATH=$programs/lacking
+    export LD_LIBRARY_PATH
+    libraries && empty "$new" ${log:+"$log"} &&
+      with /tmp/init as_owner initdb -D "$new" -U "$super" ${log:+--waldir="$log"} >/tmp/said || exit
+    cat /switchover.conf > "$new/postgresql.auto.conf"
+    empty /tmp/upgrade && cd /tmp/upgrade || exit
+    unset PGPASSFILE
+    as_owner pg_upgrade -b "$old" -B "$(dirname "$(readlink -f "$(command -v postgres)")")" -d "$copy" -D "$new" -U "$super" \
+      --socketdir=/tmp --jobs="$jobs" "$(mode)" $nosync >/tmp/upgraded 2>&1 || why
+  )
+}
+# The new cluster takes its place, and nothing of the old one stays.
+place() {
+  major=$(cat "$copy/PG_VERSION") && rm -rf "$copy" "$programs" || return
+  while IFS= read -r space; do [ "$major" = "$(cat "$new/PG_VERSION")" ] || rm -rf "$space/PG_${major}_"*; done < /tmp/spaces
+  mkdir -p "$data" && find "$new" -mindepth 1 -maxdepth 1 -exec mv {} "$data" \; && rmdir "$new" && rm -rf "$data"/pg_upgrade_output.d &&
+    chown "$owner" "$data" && chmod 700 "$data"
+}
+interrupt() { read -r pid < "$data/postmaster.pid" && kill -INT "$pid" && wait "$server"; }
+server=
+echo started
+while read -r order; do
+  case $order in
+    upgrade) answer upgrade ;;
+    serve)
+      serve() { place && cat /switchover.hba > "$data/pg_hba.conf"; }
+      answer serve
+      with /tmp/server as_owner postgres -D "$data" >/tmp/log 2>&1 &
+      server=$! ;;
+    stop)
+      stop() { interrupt && as_owner initdb --sync-only -D "$data" >/tmp/said; }
+      answer stop; exit 0 ;;
+  esac
+done
+[ -z "$server" ] || interrupt 2>/dev/null
