@@ -22,9 +22,9 @@ mode() {
   rm -f "$copy/switchover.link" "$new/switchover.link"
 }
 why() {
-  grep -iE 'fail|fatal|error|could not|refuse|must|cannot' /tmp/upgraded | tail -n 4 >&2
+  grep -iE 'fail|fatal|error|could not|refuse|must|cannot' /tmp/upgraded | tail -n 2 >&2
   find "$new" /tmp/upgrade -name '*.log' -exec grep -hE 'ERROR|FATAL' {} + 2>/dev/null | tail -n 3 >&2
-  find "$new/pg_upgrade_output.d" /tmp/upgrade -name '*.txt' -exec head -n 5 {} + 2>/dev/null >&2
+  find "$new/pg_upgrade_output.d" /tmp/upgrade -name '*.txt' -exec head -n 5 {} \; 2>/dev/null | tail -n 4 >&2
   return 1
 }
 upgrade() {

@@ -57,8 +57,8 @@ pub(super) async fn fill(place: &Place, leader: &Place, admin: &Session) -> Resu
     let mut copier = copier(place).await?;
     let mut upgrader = upgrader(place).await?;
     copier.order("programs", "V1's programs, for V2's image").await?;
-    copier.order(&format!("rehearse {all}"), "a rehearsal with V1's schema").await?;
-    upgrader.order("upgrade", "a rehearsal of the upgrade").await?;
+    copier.order(&format!("rehearse {all}"), "a rehearsal with V1's schema").await.map_err(not_by_volume)?;
+    upgrader.order("upgrade", "a rehearsal of the upgrade").await.map_err(not_by_volume)?;
 
     let session = connect::admin(leader, APPLICATION, Timeouts::NONE).await?;
     // What the copy lacks comes out of V1's log.
@@ -80,6 +80,12 @@ pub(super) async fn fill(place: &Place, leader: &Place, admin: &Session) -> Resu
     standby::close(place).await?;
     schema::write_down(place, &of_v1).await?;
     Ok(Mark { run: place.plan.run.clone(), from: Some(lsn.clone()), lsn, bytes: copied.bytes })
+}
+
+/// Nothing of V1 was copied yet.
+fn not_by_volume(mut trouble: Trouble) -> Trouble {
+    trouble.hints = vec!["mend what is named and run again, or run with `--seed copy`, which needs no pg_upgrade".into()];
+    trouble
 }
 
 async fn copier(place: &Place) -> Result<Copier, Trouble> {
