@@ -22,7 +22,7 @@ programs() {
   for dir in "$bin" "$lib" "$share"; do
     dir=$(cd "$dir" && pwd -P) && mkdir -p "$programs$dir" && cp -aL "$dir/." "$programs$dir" || return
   done
-  for program in "$bin"/*; do ldd "$program" 2>/dev/null; done | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | sort -u > /tmp/libraries
+  ldd "$bin/postgres" "$bin/pg_ctl" "$bin/pg_dump" 2>/dev/null | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | sort -u > /tmp/libraries
   while read -r library; do cp -L "$library" "$programs/libraries" || return; done < /tmp/libraries
   printf '%s\n' "$bin" > "$programs/bin"
 }

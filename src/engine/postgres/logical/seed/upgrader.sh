@@ -1,9 +1,9 @@
 # Shared libraries that the leader's programs need and this image lacks. All of them would break this image's own programs.
-lacking() {
-  for program in "$old"/*; do ldd "$program" 2>/dev/null; done | sed -n 's/^[[:space:]]*\(.*\) => not found/\1/p' | sort -u
-}
+lacking() { ldd "$old/postgres" "$old/pg_ctl" "$old/pg_dump" 2>/dev/null | sed -n 's/^[[:space:]]*\(.*\) => not found/\1/p' | sort -u; }
 libraries() {
-  old=$programs$(cat "$programs/bin") && empty "$programs/lacking" && chmod 755 "$programs" "$programs/lacking" || return
+  old=$programs$(cat "$programs/bin") || return
+  [ ! -d "$programs/lacking" ] || return 0
+  empty "$programs/lacking" && chmod 755 "$programs" "$programs/lacking" || return
   more=yes
   while [ -n "$more" ]; do
     more=
@@ -12,6 +12,13 @@ libraries() {
     done
   done
   "$old/postgres" --version >/tmp/said || { echo "V1's programs do not run in V2's image" >&2; return 1; }
+}
+# Made once and used twice, as long as all of it is in one place.
+first() { [ -n "$log" ] || { empty "$new-first" && with /tmp/init as_owner initdb -D "$new-first" -U "$super" >/tmp/said; }; }
+fresh() {
+  empty "$new" || return
+  if [ -z "$log" ]; then cp -a "$new-first/." "$new/"
+  else empty "$log" && with /tmp/init as_owner initdb -D "$new" -U "$super" --waldir="$log" >/tmp/said; fi
 }
 # Files of the one cluster can be the other's: nothing is copied then.
 mode() {
@@ -31,8 +38,7 @@ upgrade() {
   (
     LD_LIBRARY_PATH=$programs/lacking
     export LD_LIBRARY_PATH
-    libraries && empty "$new" ${log:+"$log"} &&
-      with /tmp/init as_owner initdb -D "$new" -U "$super" ${log:+--waldir="$log"} >/tmp/said || exit
+    libraries && fresh || exit
     cat /switchover.conf > "$new/postgresql.auto.conf"
     empty /tmp/upgrade && cd /tmp/upgrade || exit
     unset PGPASSFILE
@@ -42,7 +48,7 @@ upgrade() {
 }
 # The new cluster takes its place, and nothing of the old one stays.
 place() {
-  major=$(cat "$copy/PG_VERSION") && rm -rf "$copy" "$programs" || return
+  major=$(cat "$copy/PG_VERSION") && rm -rf "$copy" "$programs" "$new-first" || return
   while IFS= read -r space; do [ "$major" = "$(cat "$new/PG_VERSION")" ] || rm -rf "$space/PG_${major}_"*; done < /tmp/spaces
   mkdir -p "$data" && find "$new" -mindepth 1 -maxdepth 1 -exec mv {} "$data" \; && rmdir "$new" && rm -rf "$data"/pg_upgrade_output.d &&
     chown "$owner" "$data" && chmod 700 "$data"
@@ -52,6 +58,7 @@ server=
 echo started
 while read -r order; do
   case $order in
+    first) answer first ;;
     upgrade) answer upgrade ;;
     serve)
       serve() { place && cat /switchover.hba > "$data/pg_hba.conf"; }

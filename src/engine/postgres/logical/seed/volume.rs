@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join;
+
 use super::cluster::{self, file};
 use super::loader::{self, Loader};
 use super::{Mark, databases, publish, rebuild, schema, settings, waiting_for_who};
@@ -46,8 +48,8 @@ impl Rooms {
 }
 
 /// Everything of ours beside V2's data, for whoever empties it.
-pub(super) fn rooms(place: &Place) -> Result<[String; 3], Trouble> {
-    Rooms::of(place).map(|rooms| [rooms.copy, rooms.new, rooms.programs])
+pub(super) fn rooms(place: &Place) -> Result<[String; 4], Trouble> {
+    Rooms::of(place).map(|rooms| [format!("{}-first", rooms.new), rooms.copy, rooms.new, rooms.programs])
 }
 
 pub(super) async fn fill(place: &Place, leader: &Place, admin: &Session) -> Result<Mark, Trouble> {
@@ -57,7 +59,10 @@ pub(super) async fn fill(place: &Place, leader: &Place, admin: &Session) -> Resu
     let mut copier = copier(place).await?;
     let mut upgrader = upgrader(place).await?;
     copier.order("programs", "V1's programs, for V2's image").await?;
-    copier.order(&format!("rehearse {all}"), "a rehearsal with V1's schema").await.map_err(not_by_volume)?;
+    let rehearse = format!("rehearse {all}");
+    try_join(copier.order(&rehearse, "a rehearsal with V1's schema"), upgrader.order("first", "V2's new cluster"))
+        .await
+        .map_err(not_by_volume)?;
     upgrader.order("upgrade", "a rehearsal of the upgrade").await.map_err(not_by_volume)?;
 
     let session = connect::admin(leader, APPLICATION, Timeouts::NONE).await?;
@@ -84,7 +89,8 @@ pub(super) async fn fill(place: &Place, leader: &Place, admin: &Session) -> Resu
 
 /// Nothing of V1 was copied yet.
 fn not_by_volume(mut trouble: Trouble) -> Trouble {
-    trouble.hints = vec!["mend what is named and run again, or run with `--seed copy`, which needs no pg_upgrade".into()];
+    trouble.hints =
+        vec!["mend what is named and run again, or run with `--seed copy`, which needs no pg_upgrade".into()];
     trouble
 }
 
