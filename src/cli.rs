@@ -75,7 +75,7 @@ pub struct Options {
     /// The image V2 is made from, by tag, digest or id
     #[arg(long, global = true, value_name = "IMAGE", help_heading = "What to move")]
     pub image: Option<String>,
-    /// How V2 gets its first copy: auto, copy
+    /// How V2 gets its first copy: auto, copy (through V1's server), volume (V1's files)
     #[arg(long, global = true, value_name = "SEED", help_heading = "What to move")]
     pub seed: Option<String>,
     /// Reads the configuration from a file; flags win over it

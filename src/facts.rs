@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::quantity::Bytes;
 use crate::engine::{Position, SessionsEnded};
+use crate::wait::human;
 
 /// What the journal says is true now: the last fact of every step that is done and not undone.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,9 @@ pub enum Fact {
     Seeded {
         position: Position,
         bytes: u64,
+        /// What it was likely to take.
+        #[serde(default)]
+        forecast_ms: Option<u64>,
     },
     CaughtUp {
         behind: u64,
@@ -83,7 +88,13 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fact::True { sentence } => f.write_str(sentence),
-            Fact::Seeded { position, bytes } => write!(f, "V2 holds a copy as of {position}, {}", Bytes(*bytes)),
+            Fact::Seeded { position, bytes, forecast_ms } => {
+                write!(f, "V2 holds a copy as of {position}, {}", Bytes(*bytes))?;
+                match forecast_ms {
+                    Some(ms) => write!(f, "; forecast: {}", human(Duration::from_millis(*ms))),
+                    None => Ok(()),
+                }
+            }
             Fact::CaughtUp { behind } => write!(f, "V2 is {} behind and stays there", Bytes(*behind)),
             Fact::Ready { .. } => f.write_str("V2 follows by itself; the way is clear"),
             Fact::Held { listener: true, stands_by: true } => {

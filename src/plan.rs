@@ -30,6 +30,9 @@ pub struct Plan {
     pub engine: String,
     pub method: String,
     pub seed: String,
+    /// What the seed is likely to take, in milliseconds; `None`: nothing is copied, or nobody foretold it.
+    #[serde(default)]
+    pub seed_ms: Option<u64>,
     pub v1: SidePlan,
     pub v2: SidePlan,
     /// (volume, destination in V2): V2's own data.
@@ -156,6 +159,7 @@ pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
         engine: survey.engine.clone(),
         method: survey.method.clone(),
         seed: survey.seed.clone(),
+        seed_ms: Some(survey.seed_ms),
         v1: SidePlan {
             container: v1.name.clone(),
             id: v1.id.clone(),
@@ -219,6 +223,7 @@ pub(crate) mod tests {
             engine: "any".into(),
             method: "any".into(),
             seed: "copy".into(),
+            seed_ms: None,
             v1: side("shop-db", "aa11", "shop-db-v1"),
             v2: side("shop-db-v2", "", "shop-db"),
             v1_data_mounts: Vec::new(),
@@ -285,6 +290,7 @@ pub(crate) mod tests {
             v2_version: "2".into(),
             method: "physical".into(),
             seed: "copy".into(),
+            seed_ms: 7000,
             v1_data: "/data".into(),
             v2_data: "/data".into(),
             more_data: Vec::new(),

@@ -133,7 +133,7 @@ async fn remove_v2(x: &mut Run) -> Result<(), Trouble> {
 /// V2 holds a copy with a known position; V1 keeps what V2 lacks.
 async fn seed(x: &mut Run) -> Result<Fact, Trouble> {
     let seeded = x.v2.ensure_seeded().await?;
-    Ok(Fact::Seeded { position: seeded.position, bytes: seeded.bytes })
+    Ok(Fact::Seeded { position: seeded.position, bytes: seeded.bytes, forecast_ms: x.plan.seed_ms })
 }
 
 async fn drop_seed(x: &mut Run) -> Result<(), Trouble> {

@@ -94,6 +94,7 @@ fn plan(c: &Corner, v1: &Container, private: &str, ways: Vec<WayPlan>) -> Plan {
         engine: "any".into(),
         method: "any".into(),
         seed: "copy".into(),
+        seed_ms: None,
         v1: side(v1.name.clone(), v1.id.clone(), c.name("old")),
         v2: side(c.name("v2"), String::new(), v1.name.clone()),
         v1_data_mounts: vec![],

@@ -14,9 +14,6 @@ use crate::tell::{out, text};
 use crate::trouble::Trouble;
 use crate::wait;
 
-/// What a copy reaches on ordinary disks, for the forecast where no rate is set.
-const ORDINARY_RATE: u64 = 150 << 20;
-
 pub(super) async fn plan(typed: &Invocation) -> Result<u8, Trouble> {
     let said = typed.config.v1.container.as_deref().ok_or_else(|| {
         Trouble::usage("which database?").hint("--container NAME, or v1.container in the file that -f names")
@@ -39,7 +36,7 @@ pub(super) async fn plan(typed: &Invocation) -> Result<u8, Trouble> {
             "plan": plan,
             "checks": checks,
             "facts": draft.survey.facts,
-            "forecast": { "seed_ms": u64::try_from(seed_time(&draft).as_millis()).unwrap_or(u64::MAX), "disk_bytes": draft.survey.bytes },
+            "forecast": { "seed_ms": draft.survey.seed_ms, "disk_bytes": draft.survey.bytes },
         }));
         tell.flush();
     } else {
@@ -116,16 +113,11 @@ fn volumes(draft: &Draft) -> String {
 }
 
 fn forecast(draft: &Draft) -> String {
-    let mut said = format!("the copy takes about {}", wait::human(seed_time(draft)));
+    let mut said = format!("the copy takes about {}", wait::human(Duration::from_millis(draft.survey.seed_ms)));
     if let Some(rate) = draft.survey.write_rate {
         let _ = write!(said, "; V1 writes {}/s meanwhile", Bytes(rate));
     }
     said
-}
-
-fn seed_time(draft: &Draft) -> Duration {
-    let rate = draft.drawn.plan.limits.seed_rate.map_or(ORDINARY_RATE, |rate| rate.0.max(1));
-    Duration::from_secs(draft.survey.bytes.div_ceil(rate).max(1))
 }
 
 /// The story, as it is going to be told.

@@ -82,6 +82,8 @@ pub struct Survey {
     pub v2_version: String,
     pub method: String,
     pub seed: String,
+    /// What the seed is likely to take, on an ordinary disk, in milliseconds.
+    pub seed_ms: u64,
     /// Where the server keeps its data inside V1, and will inside V2.
     pub v1_data: String,
     pub v2_data: String,

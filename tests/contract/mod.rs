@@ -372,6 +372,7 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         engine: "postgresql".into(),
         method: "physical".into(),
         seed: "copy".into(),
+        seed_ms: None,
         v1: side("v1"),
         v2: side("v2"),
         v2_volumes: Vec::new(),

@@ -135,6 +135,7 @@ fn plan() -> Plan {
         engine: "fake".into(),
         method: "physical".into(),
         seed: "copy".into(),
+        seed_ms: None,
         v1: side("v1-id", "db", "db-v1"),
         v2: side("", "db-v2", "db"),
         v2_volumes: vec![("db-v2".into(), "/data".into())],

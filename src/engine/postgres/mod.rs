@@ -39,6 +39,7 @@ mod subscriptions;
 mod successor;
 mod survey;
 mod switch;
+mod warm;
 mod way_back;
 mod window;
 #[cfg(test)]

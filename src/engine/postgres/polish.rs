@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::open;
 use super::session::{Session, Timeouts};
+use super::{open, warm};
 use crate::engine::Place;
 use crate::trouble::Trouble;
 use crate::wait::{self, Limit};
@@ -18,15 +18,18 @@ const APART: &str = "'archive_cleanup_command','archive_command','archive_librar
     'recovery_target_xid','restore_command','synchronous_standby_names','transaction_read_only','wal_log_hints',\
     'wal_retrieve_retry_interval'";
 
+const DATABASES: &str = "SELECT json_agg(datname) FROM pg_database WHERE datallowconn AND NOT datistemplate";
+
 pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<String, Trouble> {
     open::make_ready(place).await?;
     let differing = differing(v1, v2).await?;
     if !differing.is_empty() {
         place.tell.warning(format!("V2's settings differ from V1's: {}", differing.join(", ")));
     }
+    let warmed = warm::warm(place, &v1.json::<Vec<String>>(DATABASES).await?).await;
     checkpoints(place).await?;
     Ok(format!(
-        "V1's access rules and settings are ready on V2; {}",
+        "V1's access rules and settings are ready on V2; {}; {warmed}",
         if differing.is_empty() { "all settings in force are equal".to_owned() } else { differing.join(", ") }
     ))
 }

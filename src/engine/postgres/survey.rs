@@ -75,6 +75,7 @@ fn written_down(found: &Found<'_>, before: &Before) -> Result<Survey, Trouble> {
         v2_version: found.v2.version.clone(),
         method: checks::method(found).name().into(),
         seed: checks::seed(found).name().into(),
+        seed_ms: u64::try_from(checks::seed_time(found).as_millis()).unwrap_or(u64::MAX),
         more_data: before.tablespaces.iter().chain(&before.wal_directory).cloned().collect(),
         v1_data: data,
         v2_data,

@@ -1,5 +1,7 @@
 //! How V2 gets its first copy, and why not otherwise.
 
+use std::time::Duration;
+
 use super::super::seed::Seed;
 use super::{Found, Method, method, mount_of, noted, passed, some};
 use crate::config::quantity::Bytes;
@@ -17,6 +19,18 @@ pub(in super::super) fn seed(found: &Found<'_>) -> Seed {
         None => found.bytes() >= LARGE,
     };
     if wanted && why_not_volume(found).is_none() { Seed::Volume } else { Seed::Copy }
+}
+
+/// Rates of ordinary disks, in bytes a second, and what an upgrade in place takes whatever the size.
+pub(in super::super) fn seed_time(found: &Found<'_>) -> Duration {
+    let (rate, once) = match (method(found), seed(found)) {
+        (Method::Physical, Seed::Copy) => (150 << 20, 1),
+        (Method::Physical, Seed::Volume) => (300 << 20, 2),
+        (Method::Logical, Seed::Copy) => (80 << 20, 5),
+        (Method::Logical, Seed::Volume) => (300 << 20, 15),
+    };
+    let rate = found.limits.seed_rate.map_or(rate, |limit| limit.0.min(rate)).max(1);
+    Duration::from_secs(once + found.bytes().div_ceil(rate))
 }
 
 pub(super) fn check(found: &Found<'_>) -> Check {

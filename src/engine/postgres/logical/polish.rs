@@ -10,7 +10,7 @@ use super::seed::jobs;
 use crate::engine::Place;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::Timeouts;
-use crate::engine::postgres::{access, connect, files, open};
+use crate::engine::postgres::{access, connect, files, open, warm};
 use crate::tell::Unit;
 use crate::trouble::Trouble;
 use crate::wait::{self, Limit};
@@ -23,8 +23,10 @@ pub(super) async fn polish(place: &Place, all: &[Open]) -> Result<String, Troubl
         );
     }
     let analysed = analyse(place, all).await?;
+    let names: Vec<String> = all.iter().map(|open| open.name.clone()).collect();
+    let warmed = warm::warm(place, &names).await;
     checkpoint(place).await?;
-    Ok(format!("V1's access rules and settings are ready on V2; statistics of {analysed} tables are there"))
+    Ok(format!("V1's access rules and settings are ready on V2; {analysed} tables were analysed; {warmed}"))
 }
 
 /// V1's rules, read by V2's version behind its own closed door: first match wins.
@@ -44,14 +46,17 @@ async fn refuse_unread_rules(place: &Place, all: &[Open]) -> Result<(), Trouble>
     }
 }
 
-/// Without statistics the first queries on V2 would be planned blindly. A table that was analysed since it was filled is
-/// left alone.
+/// Without statistics the first queries on V2 would be planned blindly. A table that was analysed since it was filled, or has
+/// V1's statistics (from 18 on a dump, and an upgrade, bring them, but for those of several columns), is left alone.
 async fn analyse(place: &Place, all: &[Open]) -> Result<usize, Trouble> {
     const MISSING: &str = "SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY c.relpages DESC), '[]') \
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
         LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid \
         WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
-        AND s.last_analyze IS NULL AND s.last_autoanalyze IS NULL";
+        AND s.last_analyze IS NULL AND s.last_autoanalyze IS NULL AND (c.reltuples < 0 \
+            OR c.reltuples > 0 AND NOT EXISTS (SELECT 1 FROM pg_statistic AS t WHERE t.starelid = c.oid) \
+            OR EXISTS (SELECT 1 FROM pg_statistic_ext AS e WHERE e.stxrelid = c.oid \
+                AND NOT EXISTS (SELECT 1 FROM pg_statistic_ext_data AS d WHERE d.stxoid = e.oid)))";
     let mut missing: Vec<(&Open, String)> = Vec::new();
     for open in all {
         let tables: Vec<String> = open.session.json(MISSING).await?;

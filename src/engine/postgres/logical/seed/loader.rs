@@ -94,6 +94,11 @@ impl Loader {
         self.orders.order(&format!("indexes {database}"), "indexes and constraints").await
     }
 
+    /// What V1's planner knows of its tables, where V2's programs can carry that (from 18 on).
+    pub(super) async fn statistics(&mut self, database: usize) -> Result<(), Trouble> {
+        self.orders.order(&format!("statistics {database}"), "V1's statistics").await
+    }
+
     /// The server has stopped and everything is on disk.
     pub(super) async fn stop(mut self) -> Result<(), Trouble> {
         self.orders.order("stop", "the end of the copy").await?;

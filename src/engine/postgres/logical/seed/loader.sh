@@ -50,6 +50,14 @@ while read -r order number snapshot; do
         rm -f "/tmp/$number.dump"
       }
       answer indexes ;;
+    statistics)
+      statistics() {
+        name_of "$number"
+        pg_dump --help | grep -q -- --statistics-only || return 0
+        leader pg_dump --statistics-only --lock-wait-timeout=60s --no-sync -f "/tmp/$number.statistics" &&
+          here psql -X -q -v ON_ERROR_STOP=1 -f "/tmp/$number.statistics" >/tmp/said && rm "/tmp/$number.statistics"
+      }
+      answer statistics ;;
     stop)
       stop() { interrupt && as_owner initdb --sync-only -D "$data" >/tmp/said; }
       answer stop; exit 0 ;;

@@ -110,6 +110,7 @@ async fn fill(place: &Place, leader: &Place, admin: &Session, mut loader: Loader
     drop(of_leader);
     for database in 0..snapshots.len() {
         loader.indexes(database).await?;
+        loader.statistics(database).await?;
     }
     let settings = settings::for_follower(leader, &loader).await?;
     loader.stop().await?;
