@@ -39,6 +39,11 @@ pub enum Verb {
     Prepare,
     /// From `ready` on: fences V1, promotes V2, moves the clients
     Cutover,
+    /// Compares V1's and V2's data before the cutover, while V2 follows
+    ///
+    /// A row that differs is looked at again until V2 being a little behind explains it. Exit code 6 where it does not,
+    /// with the table and the row's key; nothing is touched.
+    Verify,
     /// Where every side and every way of the clients stands
     ///
     /// Works while another process runs the switchover. With --check for monitoring: exit code 0 healthy, 1 not, with

@@ -52,6 +52,9 @@ pub struct Plan {
     pub window: Option<Window>,
     pub on_failure: OnFailure,
     pub verify: bool,
+    /// Every row, whatever the size.
+    #[serde(default)]
+    pub verify_whole: bool,
     /// What V1 was like before we touched it: networks, restart policy, name.
     pub v1_networks: Vec<Attachment>,
     pub v1_restart_policy: String,
@@ -189,7 +192,8 @@ pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
         hold: from.hold.clone(),
         window: config.window.clone(),
         on_failure: config.on_failure,
-        verify: config.verify == Verify::Auto,
+        verify: config.verify != Verify::Off,
+        verify_whole: config.verify == Verify::Full,
         v1_networks: ways.networks,
         v1_restart_policy: v1.restart_policy.clone(),
         before: survey.before.clone(),
@@ -236,6 +240,7 @@ pub(crate) mod tests {
             window: None,
             on_failure: OnFailure::Keep,
             verify: true,
+            verify_whole: false,
             v1_networks: Vec::new(),
             v1_restart_policy: "no".into(),
             before: serde_json::Value::Null,

@@ -328,7 +328,9 @@ async fn verify(x: &mut Run) -> Result<Fact, Trouble> {
     if !x.plan.verify {
         return Ok(Fact::sentence("not compared, as configured"));
     }
-    let compared = async { crate::verify::compare(x.v1.snapshot().await?, x.v2.snapshot().await?, &x.tell).await };
+    let compared = async {
+        crate::verify::compare(x.v1.snapshot().await?, x.v2.snapshot().await?, x.plan.verify_whole, &x.tell).await
+    };
     Ok(compared.await.unwrap_or_else(|trouble| {
         let not = format!("not compared: {}", trouble.one_line());
         x.tell.warning(format!("V1 and V2 were {not}"));

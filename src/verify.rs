@@ -1,51 +1,227 @@
-//! Compares two snapshots of any engine: V1's and V2's data as of the switch.
+//! Compares two views of any engine: V1's and V2's data as of the switch, or, before it, while V2 follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::config::quantity::Bytes;
-use crate::engine::{Snapshot, Table};
+use crate::engine::{Server, Snapshot, Table};
 use crate::facts::Fact;
 use crate::tell::{Teller, Unit};
-use crate::trouble::Trouble;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
 
 /// Of a larger table only a sample of this size is read: V1 shall follow V2 soon, and the copy was made by the
 /// server's own replication.
 const WHOLE: u64 = 128 << 20;
 
+/// A table that differs is looked at in so many parts, to name the rows.
+const PARTS: u32 = 256;
+
+/// So many of them are named, and looked at again.
+const NAMED: usize = 5;
+
 /// Compares every table of both sides. A side without a view of the data as of the switch is said, never passed.
+/// `whole`: every row, whatever the size.
 pub async fn compare(
     v1: Option<Box<dyn Snapshot>>,
     v2: Option<Box<dyn Snapshot>>,
+    whole: bool,
     tell: &Teller,
 ) -> Result<Fact, Trouble> {
     let (Some(v1), Some(v2)) = (v1, v2) else {
         tell.warning("V1 and V2 were not compared: no view of the data as of the switch is left");
         return Ok(Fact::sentence("not compared: no view of the data as of the switch is left"));
     };
-    let (left, right) = (v1.tables().await?, v2.tables().await?);
-    let has = |tables: &[Table], name: &str| tables.iter().any(|table| table.name == name);
-    let mut differing: Vec<String> = left.iter().filter(|t| !has(&right, &t.name)).map(|t| t.name.clone()).collect();
-    differing.extend(right.iter().filter(|t| !has(&left, &t.name)).map(|t| t.name.clone()));
-    let common: Vec<&Table> = left.iter().filter(|t| has(&right, &t.name)).collect();
-    let (mut tables, mut rows, mut sampled) = (0, 0, Vec::new());
-    for table in &common {
-        tell.progress("compared", tables, Some(common.len() as u64), None, Unit::Tables);
-        let percent = share(table.bytes);
-        let (a, b) = tokio::join!(v1.fingerprint(&table.name, percent), v2.fingerprint(&table.name, percent));
-        let (a, b) = (a?, b?);
-        tables += 1;
-        rows += a.rows;
-        if !a.whole {
-            sampled.push(format!("{} ({percent:.1} % of {})", table.name, Bytes(table.bytes)));
-        }
-        if a != b {
-            differing.push(table.name.clone());
-        }
+    let mut seen = look(&*v1, &*v2, whole, tell).await?;
+    for (table, rows) in &seen.changed {
+        seen.differing.push(told(table, rows));
     }
     v1.end().await?;
     v2.end().await?;
-    Ok(Fact::Verified { tables, rows, differing, sampled })
+    Ok(seen.fact())
+}
+
+/// Compares while V2 follows: a row that differs is looked at again until its difference is explained by V2 being a little
+/// behind, or is not.
+pub async fn while_following(
+    v1: &dyn Server,
+    v2: &dyn Server,
+    whole: bool,
+    limit: Limit<'_>,
+    tell: &Teller,
+) -> Result<Fact, Trouble> {
+    let one = v1.view().await?;
+    let two = as_far_as(v1, v2, limit, tell).await?;
+    let mut seen = look(&*one, &*two, whole, tell).await?;
+    one.end().await?;
+    two.end().await?;
+    for (table, rows) in std::mem::take(&mut seen.changed) {
+        let left = unexplained(v1, v2, &table, rows, limit, tell).await?;
+        if !left.is_empty() {
+            seen.differing.push(told(&table, &left));
+        }
+    }
+    Ok(seen.fact())
+}
+
+/// V2's data, as of V1's last write now or later.
+async fn as_far_as(
+    v1: &dyn Server,
+    v2: &dyn Server,
+    limit: Limit<'_>,
+    tell: &Teller,
+) -> Result<Box<dyn Snapshot>, Trouble> {
+    let at = v1.position().await?;
+    let wait =
+        Wait { what: "V2 to have what V1 has now", limit, every: Duration::from_millis(20), kind: Kind::NotReady };
+    wait::until(wait, tell, async || {
+        Ok(if v2.has_applied(&at).await? { Look::Done(()) } else { Look::NotYet(format!("it has not applied {at}")) })
+    })
+    .await?;
+    v2.view().await
+}
+
+/// Rows by what identifies them, each with what either side has; more than are named are counted.
+#[derive(Default)]
+struct Rows {
+    named: BTreeSet<String>,
+    more: bool,
+}
+
+impl Rows {
+    fn is_empty(&self) -> bool {
+        self.named.is_empty() && !self.more
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    tables: u64,
+    rows: u64,
+    sampled: Vec<String>,
+    /// Of one side only, or changed in a way that no row explains.
+    differing: Vec<String>,
+    changed: Vec<(Table, Rows)>,
+}
+
+impl Seen {
+    fn fact(self) -> Fact {
+        Fact::Verified { tables: self.tables, rows: self.rows, differing: self.differing, sampled: self.sampled }
+    }
+}
+
+async fn look(v1: &dyn Snapshot, v2: &dyn Snapshot, whole: bool, tell: &Teller) -> Result<Seen, Trouble> {
+    let (left, right) = (v1.tables().await?, v2.tables().await?);
+    let has = |tables: &[Table], name: &str| tables.iter().any(|table| table.name == name);
+    let of_one = |some: &[Table], other: &[Table]| -> Vec<String> {
+        some.iter().filter(|table| !has(other, &table.name)).map(|table| table.name.clone()).collect()
+    };
+    let mut seen = Seen { differing: [of_one(&left, &right), of_one(&right, &left)].concat(), ..Seen::default() };
+    let common: Vec<Table> = left.into_iter().filter(|table| has(&right, &table.name)).collect();
+    let total = common.len() as u64;
+    for table in common {
+        tell.progress("compared", seen.tables, Some(total), None, Unit::Tables);
+        let percent = if whole { 100.0 } else { share(table.bytes) };
+        let (a, b) = tokio::try_join!(v1.fingerprint(&table.name, percent), v2.fingerprint(&table.name, percent))?;
+        seen.tables += 1;
+        seen.rows += a.rows;
+        if !a.whole {
+            seen.sampled.push(match a.hash {
+                None => format!("{} (counted, {})", table.name, Bytes(table.bytes)),
+                Some(_) => format!("{} ({percent:.1} % of {})", table.name, Bytes(table.bytes)),
+            });
+        }
+        if a != b {
+            let rows = locate(v1, v2, &table.name).await?;
+            seen.changed.push((table, rows));
+        }
+    }
+    Ok(seen)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of a table")]
 fn share(bytes: u64) -> f64 {
     if bytes <= WHOLE { 100.0 } else { 100.0 * WHOLE as f64 / bytes as f64 }
+}
+
+/// Which rows of a table differ.
+async fn locate(v1: &dyn Snapshot, v2: &dyn Snapshot, table: &str) -> Result<Rows, Trouble> {
+    let (a, b) = tokio::try_join!(v1.parts(table, PARTS), v2.parts(table, PARTS))?;
+    let parts: BTreeSet<u32> = a.keys().chain(b.keys()).copied().filter(|part| a.get(part) != b.get(part)).collect();
+    let mut rows = Rows::default();
+    for part in parts {
+        if rows.named.len() >= NAMED {
+            rows.more = true;
+            break;
+        }
+        let (a, b) = tokio::try_join!(v1.rows(table, part, PARTS), v2.rows(table, part, PARTS))?;
+        rows.named.extend(unlike(&a, &b));
+    }
+    while rows.named.len() > NAMED {
+        rows.more = rows.named.pop_last().is_some();
+    }
+    Ok(rows)
+}
+
+fn unlike(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> BTreeSet<String> {
+    a.keys().chain(b.keys()).filter(|key| a.get(*key) != b.get(*key)).cloned().collect()
+}
+
+/// Those rows whose difference stays while V1 leaves them alone: V1's is the same before and after V2's.
+async fn unexplained(
+    v1: &dyn Server,
+    v2: &dyn Server,
+    table: &Table,
+    rows: Rows,
+    limit: Limit<'_>,
+    tell: &Teller,
+) -> Result<Rows, Trouble> {
+    const TRIES: u32 = 10;
+    let mut open: Vec<String> = rows.named.into_iter().collect();
+    let mut left = Rows { more: false, ..Rows::default() };
+    for _ in 0..TRIES {
+        if open.is_empty() {
+            break;
+        }
+        let before = v1.view().await?.these(&table.name, &open).await?;
+        let there = as_far_as(v1, v2, limit, tell).await?.these(&table.name, &open).await?;
+        let after = v1.view().await?.these(&table.name, &open).await?;
+        open.retain(|key| match (before.get(key), there.get(key), after.get(key)) {
+            (a, b, c) if b == a || b == c => false,
+            (a, _, c) if a == c => {
+                left.named.insert(key.clone());
+                false
+            }
+            // It is being changed: another look.
+            _ => true,
+        });
+    }
+    Ok(left)
+}
+
+/// A whole row is nobody's to read in a log.
+fn told(table: &Table, rows: &Rows) -> String {
+    let more = if rows.more { " and more" } else { "" };
+    match (rows.named.is_empty(), table.keyed) {
+        (true, _) => table.name.clone(),
+        (false, false) => format!("{} ({} rows{more}, which have no key)", table.name, rows.named.len()),
+        (false, true) => {
+            let keys: Vec<String> = rows.named.iter().map(|key| key.escape_debug().to_string()).collect();
+            format!("{} (rows {}{more})", table.name, keys.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_named_by_their_key_or_not_at_all() {
+        let table = |keyed| Table { name: "a.b.c".into(), bytes: 1, keyed };
+        let rows = Rows { named: BTreeSet::from(["(1)".into(), "(7)".into()]), more: true };
+        assert_eq!(told(&table(true), &rows), "a.b.c (rows (1), (7) and more)");
+        assert_eq!(told(&table(false), &rows), "a.b.c (2 rows and more, which have no key)");
+        assert_eq!(told(&table(true), &Rows::default()), "a.b.c");
+    }
 }

@@ -107,6 +107,7 @@ fn plan(c: &Corner, v1: &Container, private: &str, ways: Vec<WayPlan>) -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: false,
+        verify_whole: false,
         v1_networks: v1.networks.clone(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,

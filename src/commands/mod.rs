@@ -21,6 +21,7 @@ mod retire;
 mod run;
 mod status;
 mod switchback;
+mod verify;
 
 use clap::Parser as _;
 
@@ -80,6 +81,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<u8, Trouble> {
         Verb::Cutover => cutover::cutover(&typed).await,
         // For monitoring: what cannot be looked at is not healthy.
         Verb::Status(args) => return status::status(&typed, &args).await,
+        Verb::Verify => verify::verify(&typed).await,
         Verb::Resume => resume::resume(&typed).await,
         Verb::Abort => abort::abort(&typed).await,
         Verb::Switchback => switchback::switchback(&typed).await,

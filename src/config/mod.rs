@@ -88,9 +88,13 @@ pub struct PublishedPort {}
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verify {
+    /// Everything up to a size, of more a sample.
     #[default]
     Auto,
-    Never,
+    /// Everything.
+    Full,
+    #[serde(alias = "never")]
+    Off,
 }
 
 #[derive(Debug, Default, PartialEq, serde::Deserialize)]

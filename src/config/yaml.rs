@@ -64,7 +64,7 @@ access: { user: admin, password: "${DB_PASSWORD}" }
         let ways = vec![Way::NetworkAlias(alias), Way::PublishedPort(PublishedPort {})];
         assert_eq!(config.clients, Clients::These(ways));
         assert_eq!(config.limits.over(&Limits::default()).unwrap().cutover.0, Duration::from_secs(12));
-        assert_eq!((config.verify, config.on_failure), (Verify::Never, OnFailure::Abort));
+        assert_eq!((config.verify, config.on_failure), (Verify::Off, OnFailure::Abort));
         assert_eq!(config.retire.after.unwrap().0, Duration::from_secs(7 * 86_400));
         assert_eq!(config.retire.data, Data::Keep);
         assert!(config.access.password.is_some());

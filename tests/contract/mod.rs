@@ -22,6 +22,7 @@ mod acts;
 mod faults;
 mod logical;
 mod places;
+mod verify;
 mod volume;
 mod writer;
 
@@ -385,6 +386,7 @@ fn empty_plan(name: &str, tag: &str) -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: true,
+        verify_whole: false,
         v1_networks: Vec::new(),
         v1_restart_policy: "no".into(),
         before: serde_json::Value::Null,

@@ -148,6 +148,7 @@ fn plan() -> Plan {
         window: None,
         on_failure: OnFailure::Keep,
         verify: true,
+        verify_whole: false,
         v1_networks: Vec::new(),
         v1_restart_policy: "always".into(),
         before: serde_json::Value::Null,

@@ -263,6 +263,10 @@ impl Server for FakeServer {
         self.at("snapshot").await.map(|()| None)
     }
 
+    async fn view(&self) -> Result<Box<dyn Snapshot>, Trouble> {
+        Err(Trouble::bug("no fake compares before the window"))
+    }
+
     async fn ensure_way_back(&self) -> Result<Result<String, String>, Trouble> {
         self.once("V1 follows V2", |s| {
             assert!(s.sides[1].log.starts_with(&s.sides[0].log), "V1 has rows that V2 lacks: {s}");

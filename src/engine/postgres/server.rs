@@ -284,6 +284,10 @@ impl Server for PgServer {
         clean::ensure_clean(&self.place, keep_following).await
     }
 
+    async fn view(&self) -> Result<Box<dyn Snapshot>, Trouble> {
+        Views::open(&self.place).await?.begin().await?.listed().await
+    }
+
     async fn state(&self) -> ServerState {
         state::state(&self.place).await
     }

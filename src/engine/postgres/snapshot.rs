@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 
 use super::checks::Method;
 use super::connect;
-use super::names::ident;
+use super::names::{ident, literal};
 use super::session::{Session, Timeouts};
 use crate::engine::{Fingerprint, Place, Snapshot, Table};
 use crate::trouble::Trouble;
@@ -23,6 +23,12 @@ const MOST: usize = 64;
 /// Text must not depend on what either side's defaults are.
 const PINS: &str = "SET TimeZone = 'UTC'; SET extra_float_digits = 3; SET IntervalStyle = 'postgres'; \
     SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET max_parallel_workers_per_gather = 2; SET jit = off";
+
+/// A number over all of a row.
+const ROW: &str = "hashtextextended(ROW(t.*)::text COLLATE \"C\", 0)::numeric";
+
+/// Larger tables of two servers that were filled by themselves are counted, where not everything is asked for.
+const COUNTED: u64 = 32 << 30;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1";
 
@@ -94,10 +100,15 @@ struct Listed {
     name: String,
     bytes: u64,
     materialised: bool,
+    /// Quoted; empty: only the whole row identifies a row.
+    key: Vec<String>,
 }
 
 const LIST: &str = "SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname, \
-        'bytes', pg_table_size(c.oid), 'materialised', c.relkind = 'm')), '[]') \
+        'bytes', pg_table_size(c.oid), 'materialised', c.relkind = 'm', \
+        'key', (SELECT coalesce(json_agg(quote_ident(a.attname) ORDER BY array_position(i.indkey::int2[], a.attnum)), '[]') \
+            FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) \
+            WHERE i.indrelid = c.oid AND i.indisprimary))), '[]') \
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
     WHERE c.relpersistence = 'p' AND (c.relkind IN ('r', 'm') \
         AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
@@ -114,12 +125,35 @@ impl Listed {
     /// sides are block for block the same, so that a sample of blocks is the same on both; blocks that were added since
     /// hold no row this view can see.
     fn statement(&self, percent: f64) -> String {
-        let table = format!("{}.{}", ident(&self.schema), ident(&self.name));
         let sample =
             if percent < 100.0 { format!(" TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)") } else { String::new() };
+        format!("SELECT count(*) || ' ' || coalesce(sum({ROW}), 0) FROM {}{sample}", self.from())
+    }
+
+    fn from(&self) -> String {
+        format!("ONLY {}.{} AS t", ident(&self.schema), ident(&self.name))
+    }
+
+    /// What identifies a row, as text.
+    fn identity(&self) -> String {
+        if self.key.is_empty() {
+            return "ROW(t.*)::text".into();
+        }
+        format!("ROW({})::text", self.key.iter().map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The number of the part that a row is in.
+    fn part(&self, parts: u32) -> String {
+        format!("(hashtextextended({} COLLATE \"C\", 0) & 2147483647) % {parts}", self.identity())
+    }
+
+    /// Of some rows, by what identifies them. Rows that are alike count.
+    fn rows(&self, which: &str) -> String {
         format!(
-            "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(ROW(t.*)::text COLLATE \"C\", 0)::numeric), 0) \
-             FROM ONLY {table} AS t{sample}"
+            "SELECT coalesce(json_object_agg(k, h), '{{}}') FROM (SELECT {} AS k, count(*) || ' ' || sum({ROW}) AS h \
+             FROM {} WHERE {which} GROUP BY 1) AS rows",
+            self.identity(),
+            self.from()
         )
     }
 }
@@ -135,26 +169,77 @@ struct PgSnapshot {
     things: BTreeMap<String, (Rc<Session>, Listed)>,
 }
 
+impl PgSnapshot {
+    /// One table that cannot be read must not end the view of the others.
+    async fn ask(&self, table: &str, statement: impl FnOnce(&Listed) -> String) -> Result<String, Trouble> {
+        let (session, listed) =
+            self.things.get(table).ok_or_else(|| Trouble::bug(format!("{table} is not in this view")))?;
+        session.run("SAVEPOINT one").await?;
+        let said = session.text(&statement(listed)).await;
+        session.run("ROLLBACK TO SAVEPOINT one; RELEASE SAVEPOINT one").await?;
+        Ok(said?.unwrap_or_default())
+    }
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Trouble> {
+    serde_json::from_str(text).map_err(|error| Trouble::bug("a view's answer cannot be read").because(error))
+}
+
 #[async_trait(?Send)]
 impl Snapshot for PgSnapshot {
     async fn tables(&self) -> Result<Vec<Table>, Trouble> {
-        let table = |(name, (_, listed)): (&String, &(_, Listed))| Table { name: name.clone(), bytes: listed.bytes };
+        let table = |(name, (_, listed)): (&String, &(_, Listed))| Table {
+            name: name.clone(),
+            bytes: listed.bytes,
+            keyed: !listed.key.is_empty(),
+        };
         Ok(self.things.iter().map(table).collect())
     }
 
     async fn fingerprint(&self, table: &str, percent: f64) -> Result<Fingerprint, Trouble> {
-        let (session, listed) =
-            self.things.get(table).ok_or_else(|| Trouble::bug(format!("{table} is not in this view")))?;
-        // One table that cannot be read must not end the view of the others.
-        session.run("SAVEPOINT one").await?;
+        let all = percent >= 100.0;
         // Two servers that were filled by themselves have the same rows in different blocks.
-        let percent = if self.method == Method::Logical { 100.0 } else { percent };
-        let said = session.text(&listed.statement(percent)).await;
-        session.run("ROLLBACK TO SAVEPOINT one; RELEASE SAVEPOINT one").await?;
-        let said = said?.unwrap_or_default();
-        let (rows, hash) = said.split_once(' ').ok_or_else(|| Trouble::bug("a fingerprint without rows"))?;
+        let logical = self.method == Method::Logical;
+        let counted = logical && !all && self.things.get(table).is_some_and(|(_, listed)| listed.bytes > COUNTED);
+        let said = self.ask(table, |listed| match counted {
+            true => format!("SELECT count(*) FROM {}", listed.from()),
+            false => listed.statement(if logical { 100.0 } else { percent }),
+        });
+        let said = said.await?;
+        let (rows, hash) = match said.split_once(' ') {
+            Some((rows, hash)) => (rows, Some(hash.to_owned())),
+            None => (said.as_str(), None),
+        };
         let rows = rows.parse().map_err(|_| Trouble::bug("a number of rows that is no number"))?;
-        Ok(Fingerprint { rows, hash: hash.to_owned(), whole: self.method == Method::Logical || percent >= 100.0 })
+        Ok(Fingerprint { rows, hash, whole: all || logical && !counted })
+    }
+
+    async fn parts(&self, table: &str, parts: u32) -> Result<BTreeMap<u32, Fingerprint>, Trouble> {
+        let said = self.ask(table, |listed| {
+            format!(
+                "SELECT coalesce(json_agg(json_build_array(part, rows, hash)), '[]') FROM (SELECT {} AS part, \
+                 count(*) AS rows, sum({ROW})::text AS hash FROM {} GROUP BY 1) AS parts",
+                listed.part(parts),
+                listed.from()
+            )
+        });
+        let all: Vec<(u32, u64, String)> = json(&said.await?)?;
+        Ok(all
+            .into_iter()
+            .map(|(part, rows, hash)| (part, Fingerprint { rows, hash: Some(hash), whole: true }))
+            .collect())
+    }
+
+    async fn rows(&self, table: &str, part: u32, parts: u32) -> Result<BTreeMap<String, String>, Trouble> {
+        json(&self.ask(table, |listed| listed.rows(&format!("{} = {part}", listed.part(parts)))).await?)
+    }
+
+    async fn these(&self, table: &str, keys: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
+        if keys.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let list = keys.iter().map(|key| literal(key)).collect::<Vec<_>>().join(", ");
+        json(&self.ask(table, |listed| listed.rows(&format!("{} IN ({list})", listed.identity()))).await?)
     }
 
     async fn end(self: Box<Self>) -> Result<(), Trouble> {
@@ -170,10 +255,17 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_names() {
-        let listed = Listed { schema: "s\"x".into(), name: "t; --\n".into(), bytes: 1, materialised: false };
+        let listed = Listed {
+            schema: "s\"x".into(),
+            name: "t; --\n".into(),
+            bytes: 1,
+            materialised: false,
+            key: vec!["\"k; --\"".into()],
+        };
         assert!(listed.statement(100.0).ends_with("FROM ONLY \"s\"\"x\".\"t; --\n\" AS t"));
         assert!(listed.statement(2.5).ends_with(" AS t TABLESAMPLE SYSTEM (2.5) REPEATABLE (0)"));
         assert_eq!(listed.shown(), r#"\"s\"\"x\".\"t; --\n\""#);
         assert_eq!(shown("plain_1"), "plain_1");
+        assert!(listed.rows("true").contains("SELECT ROW(t.\"k; --\")::text AS k"));
     }
 }

@@ -274,6 +274,10 @@ impl Server for LogicalServer {
         self.base.ensure_clean(keep_following).await
     }
 
+    async fn view(&self) -> Result<Box<dyn Snapshot>, Trouble> {
+        self.base.view().await
+    }
+
     async fn state(&self) -> ServerState {
         self.base.state().await
     }

@@ -1,0 +1,52 @@
+//! `verify`: compares V1 and V2 before the cutover, while V2 follows. Touches nothing.
+
+use super::assemble::{self, Parts, assemble};
+use super::find;
+use super::invocation::Invocation;
+use super::perform::{end_helpers, phase};
+use crate::facts::Fact;
+use crate::standing::Phase;
+use crate::tell::out;
+use crate::trouble::{Kind, Trouble};
+use crate::verify::while_following;
+use crate::wait::Limit;
+
+pub(super) async fn verify(typed: &Invocation) -> Result<u8, Trouble> {
+    let name = find::name(typed).await?;
+    let _lock = typed.lock(&name).await?;
+    let found = find::must_be_open(typed, &name)?;
+    let standing = &found.standing;
+    if !matches!(phase(standing), Phase::Resting(_)) || standing.passed || standing.in_window() {
+        return Err(Trouble::not_ready(format!("V2 does not follow V1 in rest: {}", phase(standing).said()))
+            .hint(format!("`switchover prepare` or `resume --container {name}` goes up to there")));
+    }
+    let plan = typed.over(standing.order.plan.clone())?;
+    let (tell, access) = (typed.teller(standing.order.is_exchanged()), typed.access()?);
+    let guard = Box::new(assemble::guard(typed, &plan, &found.files, &access));
+    let parts = Parts { runtime: typed.runtime().await?, access, guard, tell: tell.clone() };
+    let limit = Limit { name: "limits.catch-up", value: plan.limits.catch_up.0 };
+    let mut run = assemble(plan, &found.files, parts)?;
+    let compared = while_following(&*run.v1, &*run.v2, run.plan.verify_whole, limit, &tell).await;
+    end_helpers(&mut run).await;
+    end(typed, &name, &compared?)
+}
+
+fn end(typed: &Invocation, name: &str, fact: &Fact) -> Result<u8, Trouble> {
+    let Fact::Verified { tables, rows, differing, sampled } = fact else {
+        return Err(Trouble::bug("a comparison without a result"));
+    };
+    let code = if differing.is_empty() { 0 } else { Kind::Person.exit_code() };
+    let tell = typed.teller(false);
+    tell.result(serde_json::json!({
+        "name": name, "outcome": if code == 0 { "equal" } else { "differs" }, "exit": code,
+        "tables": tables, "rows": rows, "differing": differing, "sampled": sampled,
+    }));
+    tell.flush();
+    let said = format!("{fact}\n");
+    match (typed.is_json(), code) {
+        (true, 0) => {}
+        (false, 0) => out::data(&said),
+        _ => out::note(&format!("{said}V1 serves, and its data is as it was. `switchover abort` throws V2 away\n")),
+    }
+    Ok(code)
+}
