@@ -75,6 +75,7 @@ async fn there_and_back(from: &str, to: &str) {
     drop(cut);
     probe.end().await.unwrap();
     assert_eq!(corner.lost(&acknowledged), Vec::<u64>::new());
+    assert_eq!(sql(&corner.v2_name(), "SELECT n FROM gone"), "1", "unlogged, and carried");
 
     corner.compare(&*v1, &*v2).await;
     sql(&corner.v2_name(), "INSERT INTO numbered VALUES (1000000)");
@@ -210,7 +211,7 @@ async fn ddl_is_carried_or_named() {
          INSERT INTO \"ne\"\"w\" (t) SELECT NULL FROM generate_series(1, 500); \
          ALTER TABLE numbered ADD COLUMN extra text NOT NULL DEFAULT 'it''s', ADD COLUMN more int; \
          ALTER TABLE numbered ADD COLUMN made timestamptz NOT NULL DEFAULT now(), ADD COLUMN gone int DEFAULT 5; \
-         ALTER TABLE numbered ALTER COLUMN gone DROP DEFAULT; ALTER TABLE parts ADD COLUMN x int; \
+         ALTER TABLE numbered ALTER COLUMN gone DROP DEFAULT; ALTER TABLE parts ADD COLUMN x int NOT NULL DEFAULT 7; \
          UPDATE parts SET x = 1; COMMENT ON TABLE parts_2 IS 'new'; \
          INSERT INTO numbered VALUES (-1, 't', 'x', 5); UPDATE numbered SET more = 6 WHERE n = -1;",
     );

@@ -112,6 +112,9 @@ pub(super) struct Tablespace {
 pub(super) struct Inside {
     /// Unlogged tables that hold anything.
     pub(super) unlogged: u32,
+    /// Of those, in bytes.
+    #[serde(default)]
+    pub(super) unlogged_bytes: u64,
     pub(super) extensions: Vec<String>,
     /// Shared libraries that its functions live in.
     pub(super) libraries: Vec<String>,
@@ -242,6 +245,8 @@ const FIXED: &str = "SELECT json_build_object(
 const INSIDE: &str = "SELECT json_build_object(
   'unlogged', (SELECT count(*) FROM pg_class
     WHERE relpersistence = 'u' AND relkind IN ('r', 'm') AND pg_relation_size(oid) > 0),
+  'unlogged_bytes', (SELECT coalesce(sum(pg_table_size(oid)), 0) FROM pg_class
+    WHERE relpersistence = 'u' AND relkind = 'r'),
   'extensions', (SELECT coalesce(json_agg(extname ORDER BY extname), '[]') FROM pg_extension),
   'libraries', (SELECT coalesce(json_agg(DISTINCT probin), '[]') FROM pg_proc AS p
     JOIN pg_language AS l ON l.oid = p.prolang WHERE l.lanname = 'c' AND probin IS NOT NULL),

@@ -1,7 +1,9 @@
 //! Where V1's files are, and how its process runs.
 
-use super::{Found, noted, passed, refused, some, unless_allowed};
+use super::{Found, Method, noted, passed, refused, some, unless_allowed};
+use crate::config::quantity::Bytes;
 use crate::engine::Check;
+use crate::engine::postgres::logical::{MOST_UNLOGGED, UNLOGGED_ALLOWED};
 use crate::runtime::{Container, Mount, MountKind};
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
@@ -191,11 +193,15 @@ fn tablespaces(found: &Found<'_>) -> Check {
 
 fn unlogged(found: &Found<'_>) -> Check {
     let id = "unlogged-tables";
+    let bytes: u64 = found.inside.iter().map(|(_, inside)| inside.unlogged_bytes).sum();
     match found.inside.iter().map(|(_, inside)| inside.unlogged).sum() {
         0_u32 => passed(id, "none"),
+        n if super::method(found) == Method::Logical && bytes <= MOST_UNLOGGED => {
+            noted(id, format!("{n} unlogged tables hold {}; their rows are copied in the window", Bytes(bytes)))
+        }
         n => unless_allowed(
             found.allow,
-            "data-loss-unlogged",
+            UNLOGGED_ALLOWED,
             id,
             format!("{n} unlogged tables hold rows; they will be empty on V2, as after a crash of V1"),
             "nothing replicates them: ALTER TABLE … SET LOGGED carries them over",

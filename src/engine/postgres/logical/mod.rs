@@ -19,9 +19,11 @@ mod sequences;
 mod server;
 mod settings;
 mod triggers;
+mod unlogged;
 mod way_back;
 
 pub(super) use found::{Cluster, Identity, InDatabase, cluster, in_database};
 #[cfg(test)]
 pub(super) use found::{Extension, Marked};
 pub(super) use server::LogicalServer;
+pub(super) use unlogged::{ALLOWED as UNLOGGED_ALLOWED, MOST as MOST_UNLOGGED};

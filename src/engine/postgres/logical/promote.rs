@@ -3,6 +3,7 @@
 
 use super::databases::Open;
 use super::sequences::{self, Reader};
+use super::unlogged::Pipes;
 use super::{follow, publish, triggers};
 use crate::engine::Place;
 use crate::engine::postgres::names::literal;
@@ -17,6 +18,8 @@ pub(super) struct Ready {
     /// What reads the leader's sequences, and V2's.
     pub(super) sequences: [Vec<Reader>; 2],
     pub(super) triggers: triggers::Known,
+    /// For what no log carries.
+    pub(super) unlogged: Pipes,
     /// The leader's catalogs, as they were when its schema was last compared.
     pub(super) catalogs: Vec<String>,
 }
@@ -74,10 +77,11 @@ pub(super) async fn ensure_promoted(
     let ready = ready.ok_or_else(|| Trouble::failed("V2 was not made ready to serve: its sessions are gone"))?;
     let run = literal(&place.plan.run);
     let durable = format!("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'switchover', {run})");
-    let (catalogs, set, ()) = futures_util::future::try_join3(
+    let (catalogs, set, (), unlogged) = futures_util::future::try_join4(
         catalogs(&ready.leader),
         sequences::ensure_equal(&ready.sequences[0], &ready.sequences[1], &ready.follower),
         session.run(&durable),
+        ready.unlogged.copy(),
     )
     .await?;
     if catalogs != ready.catalogs {
@@ -87,7 +91,8 @@ pub(super) async fn ensure_promoted(
     follow::ensure_disabled(place, &ready.follower).await?;
     triggers::ensure_on(&ready.follower, &ready.triggers).await?;
     publish::ensure_slots(place, &ready.follower).await?;
-    Ok(format!("V2 is ready to serve, and closed to clients; {set} sequences set in the window"))
+    let unlogged = if unlogged == 0 { String::new() } else { format!(", {unlogged} unlogged tables copied") };
+    Ok(format!("V2 is ready to serve, and closed to clients; {set} sequences set{unlogged} in the window"))
 }
 
 /// A follower as before.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::databases::{self, Open};
 use super::promote::{self, Ready};
-use super::{follow, polish, publish, restart, schema, seed, sequences, settings, triggers, way_back};
+use super::{follow, polish, publish, restart, schema, seed, sequences, settings, triggers, unlogged, way_back};
 use crate::engine::postgres::server::PgServer;
 use crate::engine::postgres::session::Session;
 use crate::engine::postgres::{connect, door, files, health, open, successor};
@@ -93,8 +93,9 @@ impl LogicalServer {
             sequences::ensure_equal(&theirs, &ours, &follower).await?;
         }
         let triggers = triggers::read(place).await?;
+        let unlogged = unlogged::open(place, &leader).await?;
         self.leader().await?;
-        self.ready.replace(Some(Ready { leader, follower, sequences: [theirs, ours], triggers, catalogs }));
+        self.ready.replace(Some(Ready { leader, follower, sequences: [theirs, ours], triggers, unlogged, catalogs }));
         self.base.ensure_views().await
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 pub(super) use cluster::jobs;
 use futures_util::future::{Either, select};
 pub(super) use loader::Loader;
+pub(super) use rows::PINS;
 use serde::{Deserialize, Serialize};
 
 use super::{databases, publish, schema, settings};

@@ -240,7 +240,7 @@ impl Work<'_> {
 }
 
 /// As a dump has them: text must not depend on what either side's defaults are.
-const PINS: &str = "SET search_path = pg_catalog, pg_temp; SET statement_timeout = 0; SET lock_timeout = 0; \
+pub(in super::super) const PINS: &str = "SET search_path = pg_catalog, pg_temp; SET statement_timeout = 0; SET lock_timeout = 0; \
     SET idle_in_transaction_session_timeout = 0; SET DateStyle = ISO; SET IntervalStyle = postgres; SET extra_float_digits = 3; \
     SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET client_encoding = 'UTF8'; SET row_security = off; \
     SET synchronize_seqscans = off; SET xmlbinary = base64; SET xmloption = content";
