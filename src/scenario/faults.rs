@@ -19,7 +19,7 @@ const DEATH: Duration = Duration::from_secs(10);
 /// What the environment of a call must hold for its strike.
 pub(super) fn crash_point(moment: &Moment, strike: &Strike) -> Option<String> {
     match (moment, strike) {
-        (Moment::During(_), _) => None,
+        (Moment::During(_) | Moment::Said(_), _) => None,
         (Moment::Point(point), Strike::KillTool { guard: false }) => Some(point.clone()),
         (Moment::Point(point), _) => Some(format!("freeze:{point}")),
     }
@@ -41,6 +41,14 @@ pub(super) async fn strike(stage: &Stage, tool: &mut Tool, moment: &Moment, stri
             tool.frozen(point, REACH, &stage.tell).await?;
             deal(stage, tool, strike).await?;
             tool.thaw();
+            Ok(())
+        }
+        (Moment::Said(text), _) => {
+            tool.says(text, REACH, &stage.tell).await?;
+            deal(stage, tool, strike).await?;
+            if matches!(strike, Strike::FreezeTool(_)) {
+                tool.thaw();
+            }
             Ok(())
         }
         (Moment::During(step), _) => {

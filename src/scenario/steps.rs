@@ -49,6 +49,8 @@ pub(super) struct Run {
 pub(super) enum Moment {
     /// When the tool says that it has begun this step, while it goes on: for steps that take long.
     During(String),
+    /// When the tool has said this, while it goes on: for the middle of a long step.
+    Said(String),
     /// A crash point of the tool (`after:fence`, `begun:drain`, `line`): exact, also inside the window. The tool
     /// is frozen there while the fault is done, unless the fault is its own death.
     Point(String),
@@ -100,6 +102,7 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Moment::During(step) => write!(f, "during {step}"),
+            Moment::Said(text) => write!(f, "when it says `{text}`"),
             Moment::Point(point) => write!(f, "at {point}"),
         }
     }

@@ -145,6 +145,15 @@ impl Tool {
         self.event("step-begun", step, limit, tell).await
     }
 
+    /// Waits until it has said something.
+    pub(super) async fn says(&self, text: &str, limit: Duration, tell: &Teller) -> Result<(), Trouble> {
+        let what = format!("`{}` to say `{text}`", self.name);
+        self.until(&what, limit, tell, |said| {
+            if said.text.contains(text) { Ok(Look::Done(())) } else { still_running(said, text) }
+        })
+        .await
+    }
+
     pub(super) async fn event(&self, event: &str, step: &str, limit: Duration, tell: &Teller) -> Result<(), Trouble> {
         let what = format!("`{}` to say {event} {step}", self.name);
         self.until(&what, limit, tell, |said| {

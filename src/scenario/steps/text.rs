@@ -32,6 +32,7 @@ pub(in crate::scenario) struct StepText {
 #[serde(deny_unknown_fields, default)]
 struct MomentText {
     during: Option<String>,
+    said: Option<String>,
     begun: Option<String>,
     before: Option<String>,
     acted: Option<String>,
@@ -45,6 +46,7 @@ struct KillText {
     #[serde(default)]
     guard: bool,
     during: Option<String>,
+    said: Option<String>,
     begun: Option<String>,
     before: Option<String>,
     acted: Option<String>,
@@ -57,6 +59,7 @@ struct KillText {
 struct FreezeText {
     r#for: Span,
     during: Option<String>,
+    said: Option<String>,
     begun: Option<String>,
     before: Option<String>,
     acted: Option<String>,
@@ -84,6 +87,7 @@ struct FaultText {
     heal: Option<String>,
     network: Option<String>,
     during: Option<String>,
+    said: Option<String>,
     begun: Option<String>,
     before: Option<String>,
     acted: Option<String>,
@@ -109,7 +113,7 @@ impl StepText {
             let during = match moment {
                 None => None,
                 Some(Moment::During(step)) => Some(step),
-                Some(Moment::Point(_)) => {
+                Some(Moment::Point(_) | Moment::Said(_)) => {
                     return Err(Trouble::usage("a fault at a crash point stands in the step of its `switchover`"));
                 }
             };
@@ -144,10 +148,12 @@ impl StepText {
 
     fn strike(&self) -> Result<Option<(Moment, Strike)>, Trouble> {
         let (moment, strike) = if let Some(text) = &self.kill {
-            let moment = moment([&text.during, &text.begun, &text.before, &text.acted, &text.after, &text.at])?;
+            let moment =
+                moment([&text.during, &text.said, &text.begun, &text.before, &text.acted, &text.after, &text.at])?;
             (moment, Strike::KillTool { guard: text.guard })
         } else if let Some(text) = &self.freeze {
-            let moment = moment([&text.during, &text.begun, &text.before, &text.acted, &text.after, &text.at])?;
+            let moment =
+                moment([&text.during, &text.said, &text.begun, &text.before, &text.acted, &text.after, &text.at])?;
             (moment, Strike::FreezeTool(text.r#for.0))
         } else if let Some(SignalText::Sigint(text)) = &self.signal {
             (text.check()?, Strike::Signal(ToolSignal::Interrupt))
@@ -169,29 +175,30 @@ const ONE_THING: &str = "one step does one thing: switchover, fault, expect, exe
 
 impl MomentText {
     fn check(&self) -> Result<Option<Moment>, Trouble> {
-        moment([&self.during, &self.begun, &self.before, &self.acted, &self.after, &self.at])
+        moment([&self.during, &self.said, &self.begun, &self.before, &self.acted, &self.after, &self.at])
     }
 }
 
-fn moment(said: [&Option<String>; 6]) -> Result<Option<Moment>, Trouble> {
-    let mut found =
-        said.iter().zip(["during", "begun:", "before:", "acted:", "after:", ""]).filter_map(|(step, prefix)| {
+fn moment(said: [&Option<String>; 7]) -> Result<Option<Moment>, Trouble> {
+    let mut found = said.iter().zip(["during", "said", "begun:", "before:", "acted:", "after:", ""]).filter_map(
+        |(step, prefix)| {
             let step = step.as_ref()?;
-            Some(if prefix == "during" {
-                Moment::During(step.clone())
-            } else {
-                Moment::Point(format!("{prefix}{step}"))
+            Some(match prefix {
+                "during" => Moment::During(step.clone()),
+                "said" => Moment::Said(step.clone()),
+                prefix => Moment::Point(format!("{prefix}{step}")),
             })
-        });
+        },
+    );
     match (found.next(), found.next()) {
         (first, None) => Ok(first),
-        _ => Err(Trouble::usage("one moment, please: `during`, `begun`, `before`, `acted`, `after` or `at`")),
+        _ => Err(Trouble::usage("one moment, please: `during`, `said`, `begun`, `before`, `acted`, `after` or `at`")),
     }
 }
 
 impl FaultText {
     fn check(&self) -> Result<(Option<Moment>, Fault), Trouble> {
-        let when = moment([&self.during, &self.begun, &self.before, &self.acted, &self.after, &self.at])?;
+        let when = moment([&self.during, &self.said, &self.begun, &self.before, &self.acted, &self.after, &self.at])?;
         let cut = |target: &String| Cut { target: target.clone(), network: self.network.clone() };
         let mut faults: Vec<Fault> = Vec::new();
         faults.extend(self.stop.clone().map(Fault::Stop));
