@@ -1,22 +1,25 @@
 //! V2 is to serve: it writes already, so that what is left is to have everything for certain, V1's sequences, and the slots
 //! from which V1 can follow. Turned back, it goes on applying: nobody but us has written to it.
 
+use std::time::Instant;
+
 use super::databases::Open;
-use super::sequences::{self, Reader};
+use super::sequences::{self, Sequences};
 use super::unlogged::Pipes;
 use super::{follow, publish, triggers};
 use crate::engine::Place;
 use crate::engine::postgres::names::literal;
 use crate::engine::postgres::session::Session;
 use crate::trouble::Trouble;
+use crate::wait::human;
 
 /// Opened and read before the window.
 pub(super) struct Ready {
     /// Sessions in each database of the leader and of the follower.
     pub(super) leader: Vec<Open>,
     pub(super) follower: Vec<Open>,
-    /// What reads the leader's sequences, and V2's.
-    pub(super) sequences: [Vec<Reader>; 2],
+    /// Of each database.
+    pub(super) sequences: Vec<Sequences>,
     pub(super) triggers: triggers::Known,
     /// For what no log carries.
     pub(super) unlogged: Pipes,
@@ -27,7 +30,7 @@ pub(super) struct Ready {
 impl Ready {
     pub(super) fn is_alive(&self) -> bool {
         self.leader.iter().chain(&self.follower).all(|open| open.session.is_alive())
-            && self.sequences.iter().flatten().all(Reader::is_alive)
+            && self.sequences.iter().all(Sequences::is_alive)
     }
 }
 
@@ -79,7 +82,11 @@ pub(super) async fn ensure_promoted(
     let durable = format!("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'switchover', {run})");
     let (catalogs, set, (), unlogged) = futures_util::future::try_join4(
         catalogs(&ready.leader),
-        sequences::ensure_equal(&ready.sequences[0], &ready.sequences[1], &ready.follower),
+        async {
+            let began = Instant::now();
+            let set = sequences::ensure_equal(&ready.sequences, &ready.leader, &ready.follower).await?;
+            Ok(format!("{set} sequences set in {}", human(began.elapsed())))
+        },
         session.run(&durable),
         ready.unlogged.copy(),
     )
@@ -92,7 +99,7 @@ pub(super) async fn ensure_promoted(
     triggers::ensure_on(&ready.follower, &ready.triggers).await?;
     publish::ensure_slots(place, &ready.follower).await?;
     let unlogged = if unlogged == 0 { String::new() } else { format!(", {unlogged} unlogged tables copied") };
-    Ok(format!("V2 is ready to serve, and closed to clients; {set} sequences set{unlogged} in the window"))
+    Ok(format!("V2 is ready to serve, and closed to clients; {set}{unlogged}"))
 }
 
 /// A follower as before.

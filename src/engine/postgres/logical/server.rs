@@ -86,16 +86,11 @@ impl LogicalServer {
         publish::refuse_unpublished(place, &leader).await?;
         schema::refuse_changed(place, &self.base.other(), &leader).await?;
         schema::keep_own(place, &follower).await?;
-        let theirs = sequences::readers(&self.base.other(), &leader).await?;
-        let ours = sequences::readers(place, &follower).await?;
-        // Twice: a plan is made by its first use.
-        for _ in 0..2 {
-            sequences::ensure_equal(&theirs, &ours, &follower).await?;
-        }
+        let sequences = sequences::ready(&self.base.other(), &leader, &follower).await?;
         let triggers = triggers::read(place).await?;
         let unlogged = unlogged::open(place, &leader).await?;
         self.leader().await?;
-        self.ready.replace(Some(Ready { leader, follower, sequences: [theirs, ours], triggers, unlogged, catalogs }));
+        self.ready.replace(Some(Ready { leader, follower, sequences, triggers, unlogged, catalogs }));
         self.base.ensure_views().await
     }
 }
