@@ -104,8 +104,8 @@ async fn prepare(session: Rc<Session>, portions: &[&[Named]], now: &Values) -> R
         let oids = named.iter().map(|it| it.oid.to_string()).collect::<Vec<_>>().join(", ");
         let quick = format!("sequences_{number}");
         let statement = format!(
-            "PREPARE {quick} AS SELECT coalesce(json_agg(pg_sequence_last_value(s.oid::oid) ORDER BY s.n), '[]') \
-             FROM unnest('{{{oids}}}'::bigint[]) WITH ORDINALITY AS s(oid, n)"
+            "PREPARE {quick} AS SELECT coalesce(json_agg(pg_sequence_last_value(s.oid)), '[]') \
+             FROM unnest('{{{oids}}}'::oid[]) AS s(oid)"
         );
         reader.session.run(&statement).await?;
         let names: Vec<String> = named.iter().map(|it| it.name.clone()).collect();
