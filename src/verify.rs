@@ -17,8 +17,18 @@ const WHOLE: u64 = 128 << 20;
 /// A table that differs is looked at in so many parts, to name the rows.
 const PARTS: u32 = 256;
 
-/// So many of them are named, and looked at again.
+/// So many of them are named.
 const NAMED: usize = 5;
+
+/// So many are looked at again while V2 follows: more are not told apart from what V2 has not applied yet.
+const AGAIN: usize = 500;
+
+/// A difference is one that stays for so many looks, with a moment between them.
+const LOOKS: u32 = 3;
+const BETWEEN: Duration = Duration::from_millis(300);
+
+/// A row that is changed all the time is given up after so many.
+const TRIES: u32 = 12;
 
 /// Compares every table of both sides. A side without a view of the data as of the switch is said, never passed.
 /// `whole`: every row, whatever the size.
@@ -32,7 +42,7 @@ pub async fn compare(
         tell.warning("V1 and V2 were not compared: no view of the data as of the switch is left");
         return Ok(Fact::sentence("not compared: no view of the data as of the switch is left"));
     };
-    let mut seen = look(&*v1, &*v2, whole, tell).await?;
+    let mut seen = look(&*v1, &*v2, whole, NAMED, tell).await?;
     for (table, rows) in &seen.changed {
         seen.differing.push(told(table, rows));
     }
@@ -50,11 +60,19 @@ pub async fn while_following(
     limit: Limit<'_>,
     tell: &Teller,
 ) -> Result<Fact, Trouble> {
-    let one = v1.view().await?;
-    let two = as_far_as(v1, v2, limit, tell).await?;
-    let mut seen = look(&*one, &*two, whole, tell).await?;
+    // V1 keeps old rows for as long as its view lives: not while V2 has far to go.
+    until_applied(v1, v2, limit, tell).await?;
+    let (one, two) = views(v1, v2, limit, tell).await?;
+    let mut seen = look(&*one, &*two, whole, AGAIN, tell).await?;
     one.end().await?;
     two.end().await?;
+    if !seen.differing.is_empty() {
+        // What was made or dropped between the two views.
+        wait::a_moment(BETWEEN).await;
+        let (one, two) = views(v1, v2, limit, tell).await?;
+        let still = of_one_side(&one.tables().await?, &two.tables().await?);
+        seen.differing.retain(|name| still.contains(name));
+    }
     for (table, rows) in std::mem::take(&mut seen.changed) {
         let left = unexplained(v1, v2, &table, rows, limit, tell).await?;
         if !left.is_empty() {
@@ -64,27 +82,34 @@ pub async fn while_following(
     Ok(seen.fact())
 }
 
-/// V2's data, as of V1's last write now or later.
-async fn as_far_as(
+/// V1's data as of now, and V2's as of then or later.
+async fn views(
     v1: &dyn Server,
     v2: &dyn Server,
     limit: Limit<'_>,
     tell: &Teller,
-) -> Result<Box<dyn Snapshot>, Trouble> {
+) -> Result<(Box<dyn Snapshot>, Box<dyn Snapshot>), Trouble> {
+    let one = v1.view().await?;
+    until_applied(v1, v2, limit, tell).await?;
+    Ok((one, v2.view().await?))
+}
+
+/// V2 has what V1 has written by now.
+async fn until_applied(v1: &dyn Server, v2: &dyn Server, limit: Limit<'_>, tell: &Teller) -> Result<(), Trouble> {
     let at = v1.position().await?;
     let wait =
         Wait { what: "V2 to have what V1 has now", limit, every: Duration::from_millis(20), kind: Kind::NotReady };
     wait::until(wait, tell, async || {
         Ok(if v2.has_applied(&at).await? { Look::Done(()) } else { Look::NotYet(format!("it has not applied {at}")) })
     })
-    .await?;
-    v2.view().await
+    .await
 }
 
-/// Rows by what identifies them, each with what either side has; more than are named are counted.
+/// Rows by what identifies them.
 #[derive(Default)]
 struct Rows {
     named: BTreeSet<String>,
+    /// There are others. None named and more: which, cannot be said.
     more: bool,
 }
 
@@ -110,19 +135,37 @@ impl Seen {
     }
 }
 
-async fn look(v1: &dyn Snapshot, v2: &dyn Snapshot, whole: bool, tell: &Teller) -> Result<Seen, Trouble> {
-    let (left, right) = (v1.tables().await?, v2.tables().await?);
-    let has = |tables: &[Table], name: &str| tables.iter().any(|table| table.name == name);
+fn has(tables: &[Table], name: &str) -> bool {
+    tables.iter().any(|table| table.name == name)
+}
+
+/// Names of tables that only one of them has.
+fn of_one_side(left: &[Table], right: &[Table]) -> Vec<String> {
     let of_one = |some: &[Table], other: &[Table]| -> Vec<String> {
         some.iter().filter(|table| !has(other, &table.name)).map(|table| table.name.clone()).collect()
     };
-    let mut seen = Seen { differing: [of_one(&left, &right), of_one(&right, &left)].concat(), ..Seen::default() };
+    [of_one(left, right), of_one(right, left)].concat()
+}
+
+/// `most`: so many rows of a table that differs are named.
+async fn look(v1: &dyn Snapshot, v2: &dyn Snapshot, whole: bool, most: usize, tell: &Teller) -> Result<Seen, Trouble> {
+    let (left, right) = (v1.tables().await?, v2.tables().await?);
+    let mut seen = Seen { differing: of_one_side(&left, &right), ..Seen::default() };
     let common: Vec<Table> = left.into_iter().filter(|table| has(&right, &table.name)).collect();
     let total = common.len() as u64;
     for table in common {
         tell.progress("compared", seen.tables, Some(total), None, Unit::Tables);
         let percent = if whole { 100.0 } else { share(table.bytes) };
-        let (a, b) = tokio::try_join!(v1.fingerprint(&table.name, percent), v2.fingerprint(&table.name, percent))?;
+        let read = tokio::try_join!(v1.fingerprint(&table.name, percent), v2.fingerprint(&table.name, percent));
+        let (a, b) = match read {
+            Ok(read) => read,
+            // A difference that was found is never lost to a table that cannot be read.
+            Err(trouble) if !seen.differing.is_empty() || !seen.changed.is_empty() => {
+                tell.warning(format!("{} was not compared: {}", table.name, trouble.one_line()));
+                continue;
+            }
+            Err(trouble) => return Err(trouble),
+        };
         seen.tables += 1;
         seen.rows += a.rows;
         if !a.whole {
@@ -132,7 +175,11 @@ async fn look(v1: &dyn Snapshot, v2: &dyn Snapshot, whole: bool, tell: &Teller) 
             });
         }
         if a != b {
-            let rows = locate(v1, v2, &table.name).await?;
+            // That they differ is known, whatever else can be.
+            let rows = locate(v1, v2, &table.name, most).await.unwrap_or_else(|trouble| {
+                tell.warning(format!("which rows of {} differ cannot be said: {}", table.name, trouble.one_line()));
+                Rows { more: true, ..Rows::default() }
+            });
             seen.changed.push((table, rows));
         }
     }
@@ -144,20 +191,21 @@ fn share(bytes: u64) -> f64 {
     if bytes <= WHOLE { 100.0 } else { 100.0 * WHOLE as f64 / bytes as f64 }
 }
 
-/// Which rows of a table differ.
-async fn locate(v1: &dyn Snapshot, v2: &dyn Snapshot, table: &str) -> Result<Rows, Trouble> {
+/// Which rows of a table differ, up to `most`.
+async fn locate(v1: &dyn Snapshot, v2: &dyn Snapshot, table: &str, most: usize) -> Result<Rows, Trouble> {
     let (a, b) = tokio::try_join!(v1.parts(table, PARTS), v2.parts(table, PARTS))?;
     let parts: BTreeSet<u32> = a.keys().chain(b.keys()).copied().filter(|part| a.get(part) != b.get(part)).collect();
-    let mut rows = Rows::default();
+    // An engine that cannot split does not say where.
+    let mut rows = Rows { more: parts.is_empty(), ..Rows::default() };
     for part in parts {
-        if rows.named.len() >= NAMED {
+        if rows.named.len() >= most {
             rows.more = true;
             break;
         }
         let (a, b) = tokio::try_join!(v1.rows(table, part, PARTS), v2.rows(table, part, PARTS))?;
         rows.named.extend(unlike(&a, &b));
     }
-    while rows.named.len() > NAMED {
+    while rows.named.len() > most {
         rows.more = rows.named.pop_last().is_some();
     }
     Ok(rows)
@@ -167,7 +215,7 @@ fn unlike(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> BTreeSe
     a.keys().chain(b.keys()).filter(|key| a.get(*key) != b.get(*key)).cloned().collect()
 }
 
-/// Those rows whose difference stays while V1 leaves them alone: V1's is the same before and after V2's.
+/// Those rows whose difference stays while V1 leaves them alone, and those that cannot be judged: never passed.
 async fn unexplained(
     v1: &dyn Server,
     v2: &dyn Server,
@@ -176,37 +224,46 @@ async fn unexplained(
     limit: Limit<'_>,
     tell: &Teller,
 ) -> Result<Rows, Trouble> {
-    const TRIES: u32 = 10;
-    let mut open: Vec<String> = rows.named.into_iter().collect();
-    let mut left = Rows { more: false, ..Rows::default() };
+    let mut left = Rows { more: rows.more, ..Rows::default() };
+    let mut open: BTreeMap<String, u32> = rows.named.into_iter().map(|key| (key, 0)).collect();
     for _ in 0..TRIES {
         if open.is_empty() {
             break;
         }
-        let before = v1.view().await?.these(&table.name, &open).await?;
-        let there = as_far_as(v1, v2, limit, tell).await?.these(&table.name, &open).await?;
-        let after = v1.view().await?.these(&table.name, &open).await?;
-        open.retain(|key| match (before.get(key), there.get(key), after.get(key)) {
-            (a, b, c) if b == a || b == c => false,
-            (a, _, c) if a == c => {
-                left.named.insert(key.clone());
-                false
+        let keys: Vec<String> = open.keys().cloned().collect();
+        let before = v1.view().await?.these(&table.name, &keys).await?;
+        until_applied(v1, v2, limit, tell).await?;
+        let there = v2.view().await?.these(&table.name, &keys).await?;
+        let after = v1.view().await?.these(&table.name, &keys).await?;
+        open.retain(|key, looks| {
+            let (a, b, c) = (before.get(key), there.get(key), after.get(key));
+            if a == b || b == c {
+                return false;
             }
-            // It is being changed: another look.
-            _ => true,
+            // One that is being changed begins anew.
+            *looks = if a == c { *looks + 1 } else { 0 };
+            if *looks == LOOKS {
+                left.named.insert(key.clone());
+            }
+            *looks < LOOKS
         });
+        wait::a_moment(BETWEEN).await;
     }
+    left.named.extend(open.into_keys());
     Ok(left)
 }
 
-/// A whole row is nobody's to read in a log.
+/// A whole row is nobody's to read in a log, and a key only as far as it tells which.
 fn told(table: &Table, rows: &Rows) -> String {
-    let more = if rows.more { " and more" } else { "" };
+    const LONGEST: usize = 40;
+    let more = if rows.more || rows.named.len() > NAMED { " and more" } else { "" };
     match (rows.named.is_empty(), table.keyed) {
+        (true, _) if rows.more => format!("{} (which rows cannot be said)", table.name),
         (true, _) => table.name.clone(),
         (false, false) => format!("{} ({} rows{more}, which have no key)", table.name, rows.named.len()),
         (false, true) => {
-            let keys: Vec<String> = rows.named.iter().map(|key| key.escape_debug().to_string()).collect();
+            let shown = |key: &String| key.chars().take(LONGEST).collect::<String>().escape_debug().to_string();
+            let keys: Vec<String> = rows.named.iter().take(NAMED).map(shown).collect();
             format!("{} (rows {}{more})", table.name, keys.join(", "))
         }
     }

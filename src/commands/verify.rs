@@ -4,6 +4,7 @@ use super::assemble::{self, Parts, assemble};
 use super::find;
 use super::invocation::Invocation;
 use super::perform::{end_helpers, phase};
+use crate::config::Verify;
 use crate::facts::Fact;
 use crate::standing::Phase;
 use crate::tell::out;
@@ -26,7 +27,8 @@ pub(super) async fn verify(typed: &Invocation) -> Result<u8, Trouble> {
     let parts = Parts { runtime: typed.runtime().await?, access, guard, tell: tell.clone() };
     let limit = Limit { name: "limits.catch-up", value: plan.limits.catch_up.0 };
     let mut run = assemble(plan, &found.files, parts)?;
-    let compared = while_following(&*run.v1, &*run.v2, run.plan.verify_whole, limit, &tell).await;
+    let whole = run.plan.verify_whole || typed.config.verify == Verify::Full;
+    let compared = while_following(&*run.v1, &*run.v2, whole, limit, &tell).await;
     end_helpers(&mut run).await;
     end(typed, &name, &compared?)
 }
@@ -46,7 +48,7 @@ fn end(typed: &Invocation, name: &str, fact: &Fact) -> Result<u8, Trouble> {
     match (typed.is_json(), code) {
         (true, 0) => {}
         (false, 0) => out::data(&said),
-        _ => out::note(&format!("{said}V1 serves, and its data is as it was. `switchover abort` throws V2 away\n")),
+        _ => out::note(&format!("{said}Nothing was touched: the side that serves goes on serving\n")),
     }
     Ok(code)
 }

@@ -2,7 +2,7 @@
 //!
 //! Compared are rows as text (a physical copy has the same types and settings) of tables and materialised views, and
 //! large objects. Not compared: sequences (no view holds them still: V2's clients draw from them meanwhile), unlogged
-//! tables (empty on V2), temporary and foreign ones, and catalogs.
+//! tables (no log carries them), temporary and foreign ones, and catalogs.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -137,7 +137,8 @@ impl Listed {
     /// What identifies a row, as text.
     fn identity(&self) -> String {
         if self.key.is_empty() {
-            return "ROW(t.*)::text".into();
+            // What is in a row without a key is nobody's to read in a log.
+            return format!("({ROW})::text");
         }
         format!("ROW({})::text", self.key.iter().map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", "))
     }

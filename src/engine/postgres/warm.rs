@@ -3,6 +3,8 @@
 //! Neither server has to have the extensions that this takes: where they can be had, each is made in a transaction that is
 //! rolled back, so that nobody else ever sees it. It is a kindness: what cannot be done is left, and said.
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 use super::connect;
@@ -10,7 +12,6 @@ use super::names::literal;
 use super::session::{Session, Timeouts};
 use crate::engine::Place;
 use crate::trouble::Trouble;
-use crate::wait::{self, Limit};
 
 /// Of one relation, as its leader has it cached.
 #[derive(Serialize, Deserialize)]
@@ -38,11 +39,15 @@ const LOAD: &str = "SELECT coalesce(sum(:extension.pg_prewarm(r.rel, 'buffer', '
         (SELECT to_regclass(j ->> 'name') AS rel, (j ->> 'blocks')::bigint AS blocks FROM json_array_elements(:cached) AS j) AS n \
         WHERE rel IS NOT NULL) AS r WHERE r.there > 0";
 
+/// No statement of ours outlives this, also when nobody waits for it any more: the window would wait for its transaction.
+const TIMEOUTS: Timeouts = Timeouts { statement: Duration::from_secs(60), lock: Duration::from_secs(2) };
+
+/// In all: databases after that stay cold.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// Says what was loaded.
 pub(super) async fn warm(place: &Place, databases: &[String]) -> String {
-    let limit =
-        Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0.min(std::time::Duration::from_secs(600)) };
-    match wait::within(limit, "warming V2's cache", load(place, databases)).await {
+    match load(place, databases).await {
         Ok(Some(bytes)) => format!("{} MB of what V1 has in its cache are in V2's", bytes / 1_000_000),
         Ok(None) => "V2's cache is cold: pg_buffercache or pg_prewarm is not to be had".into(),
         Err(trouble) => {
@@ -55,16 +60,16 @@ pub(super) async fn warm(place: &Place, databases: &[String]) -> String {
 /// Bytes; `None`: not possible here.
 async fn load(place: &Place, databases: &[String]) -> Result<Option<u64>, Trouble> {
     let leader = Place { side: place.side.other(), ..place.clone() };
-    let (mut bytes, mut could, mut room) = (0, false, None);
+    let (began, mut bytes, mut could, mut room) = (Instant::now(), 0, false, None);
     for database in databases {
-        let v1 = connect::admin_in(&leader, database, "switchover warm", Timeouts::NONE).await?;
-        v1.run(BEGIN).await?;
-        let Some(schema) = extension(&v1, "pg_buffercache").await? else { continue };
-        let cached: Vec<Cached> = v1.json(&CACHED.replace(":extension", &schema)).await?;
-        v1.run("ROLLBACK").await?;
-        let v2 = connect::admin_in(place, database, "switchover warm", Timeouts::NONE).await?;
+        if began.elapsed() > LONGEST {
+            break;
+        }
+        // V2 first: V1 is asked for nothing that cannot be used.
+        let v2 = connect::admin_in(place, database, "switchover warm", TIMEOUTS).await?;
         v2.run(BEGIN).await?;
         let Some(schema) = extension(&v2, "pg_prewarm").await? else { continue };
+        let Some(cached) = cached(&leader, database).await? else { continue };
         could = true;
         let left = match room {
             Some(left) => left,
@@ -72,16 +77,27 @@ async fn load(place: &Place, databases: &[String]) -> Result<Option<u64>, Troubl
         };
         let (cached, blocks) = as_much_as(left, cached);
         room = Some(left - blocks);
-        let text = serde_json::to_string(&cached)
-            .map_err(|error| Trouble::bug("a list does not become text").because(error))?;
-        let sql = LOAD.replace(":extension", &schema).replace(":cached", &literal(&text));
-        let loaded: u64 = v2.text(&sql).await?.and_then(|blocks| blocks.parse().ok()).unwrap_or(0);
-        let block: u64 =
-            v2.text("SELECT current_setting('block_size')").await?.and_then(|size| size.parse().ok()).unwrap_or(8192);
-        bytes += loaded * block;
+        let block = v2.text("SELECT current_setting('block_size')").await?.and_then(|size| size.parse::<u64>().ok());
+        for relation in cached {
+            let text = serde_json::to_string(&[relation]);
+            let text = text.map_err(|error| Trouble::bug("a list does not become text").because(error))?;
+            let sql = LOAD.replace(":extension", &schema).replace(":cached", &literal(&text));
+            let loaded = v2.text(&sql).await?.and_then(|blocks| blocks.parse::<u64>().ok()).unwrap_or(0);
+            bytes += loaded * block.unwrap_or(8192);
+        }
         v2.run("ROLLBACK").await?;
     }
     Ok(could.then_some(bytes))
+}
+
+/// What a database of the leader's has in the cache.
+async fn cached(leader: &Place, database: &str) -> Result<Option<Vec<Cached>>, Trouble> {
+    let v1 = connect::admin_in(leader, database, "switchover warm", TIMEOUTS).await?;
+    v1.run(BEGIN).await?;
+    let Some(schema) = extension(&v1, "pg_buffercache").await? else { return Ok(None) };
+    let cached = v1.json(&CACHED.replace(":extension", &schema)).await?;
+    v1.run("ROLLBACK").await?;
+    Ok(Some(cached))
 }
 
 /// In blocks.

@@ -32,8 +32,9 @@ const COLUMNS: &str = "SELECT coalesce(json_agg(json_build_object('name', a.attn
     'collation', CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
     'privileges', a.attacl::text, 'special', a.attgenerated <> '' OR a.attidentity <> '',
     'missing', CASE WHEN a.atthasmissing THEN quote_literal((a.attmissingval::text::text[])[1])
-      WHEN c.relkind = 'p' THEN (SELECT quote_literal((m.attmissingval::text::text[])[1]) FROM pg_partition_tree(c.oid) AS p
-        JOIN pg_attribute AS m ON m.attrelid = p.relid AND m.attname = a.attname WHERE m.atthasmissing LIMIT 1) END) ORDER BY a.attnum), '[]')
+      WHEN c.relkind = 'p' THEN (SELECT CASE WHEN count(DISTINCT m.attmissingval::text) = 1
+          THEN quote_literal((min(m.attmissingval::text)::text[])[1]) END FROM pg_partition_tree(c.oid) AS p
+        JOIN pg_attribute AS m ON m.attrelid = p.relid AND m.attname = a.attname WHERE m.atthasmissing) END) ORDER BY a.attnum), '[]')
   FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid JOIN pg_class AS c ON c.oid = a.attrelid
   LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   WHERE a.attrelid = to_regclass(:table) AND a.attnum > 0 AND NOT a.attisdropped";

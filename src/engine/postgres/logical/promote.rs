@@ -51,6 +51,8 @@ const CATALOGS: &str =
   UNION ALL SELECT 't', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_trigger
   UNION ALL SELECT 'f', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_proc WHERE oid >= 16384
   UNION ALL SELECT 'q', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_sequence
+  UNION ALL SELECT 'n', count(*), coalesce(sum(hashtext(oid::text || relname || relnamespace::text)::bigint), 0)
+    FROM pg_class WHERE oid >= 16384 AND relkind = 'S' AND relpersistence <> 't'
   UNION ALL SELECT 'v', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0)
     FROM pg_rewrite WHERE oid >= 16384
   UNION ALL SELECT 'p', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_policy

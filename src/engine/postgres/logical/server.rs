@@ -88,7 +88,7 @@ impl LogicalServer {
         schema::keep_own(place, &follower).await?;
         let sequences = sequences::ready(&self.base.other(), &leader, &follower).await?;
         let triggers = triggers::read(place).await?;
-        let unlogged = unlogged::open(place, &leader).await?;
+        let unlogged = unlogged::open(place, &leader, &follower).await?;
         self.leader().await?;
         self.ready.replace(Some(Ready { leader, follower, sequences, triggers, unlogged, catalogs }));
         self.base.ensure_views().await

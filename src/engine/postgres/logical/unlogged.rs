@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use serde::Deserialize;
 
 use super::databases::Open;
-use super::seed::PINS;
+use super::seed::{KEPT, PINS};
 use crate::config::quantity::Bytes;
 use crate::engine::Place;
 use crate::engine::postgres::connect;
@@ -42,7 +42,7 @@ struct Pipe {
 pub(super) struct Pipes(Vec<Pipe>);
 
 /// None where there are no such tables, or where they are too large and that is accepted.
-pub(super) async fn open(place: &Place, leader: &[Open]) -> Result<Pipes, Trouble> {
+pub(super) async fn open(place: &Place, leader: &[Open], follower: &[Open]) -> Result<Pipes, Trouble> {
     let other = Place { side: place.side.other(), ..place.clone() };
     let mut found = Vec::new();
     for open in leader {
@@ -52,6 +52,8 @@ pub(super) async fn open(place: &Place, leader: &[Open]) -> Result<Pipes, Troubl
     let bytes: u64 = found.iter().flat_map(|(_, tables)| tables).map(|table| table.bytes).sum();
     if bytes > MOST {
         if place.plan.allow.iter().any(|allowed| allowed == ALLOWED) {
+            // Rows of an earlier time are worse than none.
+            ensure_empty(follower).await?;
             return Ok(Pipes(Vec::new()));
         }
         return Err(Trouble::not_ready(format!(
@@ -66,12 +68,24 @@ pub(super) async fn open(place: &Place, leader: &[Open]) -> Result<Pipes, Troubl
     for (open, tables) in found.into_iter().filter(|(_, tables)| !tables.is_empty()) {
         let end = async |place: &Place| {
             let mut wire = connect::wire(place, connect::stream(place).await?, &open.name, APPLICATION, false).await?;
+            wire.ask(KEPT).await?;
             wire.ask(&format!("{PINS}; SET session_replication_role = replica")).await?;
             Ok::<Wire, Trouble>(wire)
         };
         pipes.push(Pipe { ends: RefCell::new((end(&other).await?, end(place).await?)), tables });
     }
     Ok(Pipes(pipes))
+}
+
+async fn ensure_empty(follower: &[Open]) -> Result<(), Trouble> {
+    for open in follower {
+        let tables: Vec<Table> = open.session.json(TABLES).await?;
+        if !tables.is_empty() {
+            let names = tables.iter().map(|table| format!("ONLY {}", table.name)).collect::<Vec<_>>().join(", ");
+            open.session.run(&format!("TRUNCATE {names}")).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Pipes {

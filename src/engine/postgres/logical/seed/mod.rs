@@ -152,7 +152,7 @@ async fn snapshots(leader: &Place, admin: &Session) -> Result<Vec<Snapshot>, Tro
 }
 
 /// The snapshot lives in a transaction of the session's, which V1's own limits would end.
-const KEPT: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN \
+pub(super) const KEPT: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN \
     ('idle_in_transaction_session_timeout', 'transaction_timeout', 'idle_session_timeout', 'statement_timeout', \
     'lock_timeout', 'client_connection_check_interval')";
 
