@@ -6,13 +6,13 @@ use switchover::engine::{Server, Side, Verdict};
 
 use super::{Corner, Writer, run, sql};
 
-const LOGICAL: &[&str] = &["-c", "wal_level=logical"];
+const LOGICAL: &[&str] = &["-c", "wal_level=logical", "-c", "max_prepared_transactions=5"];
 
 /// (V1's image, V2's image)
 fn upgrades() -> Vec<(&'static str, &'static str)> {
     match std::env::var_os("SWITCHOVER_TEST_ALL") {
         None => vec![("15", "17")],
-        Some(_) => vec![("15", "17"), ("13", "15"), ("13", "18"), ("17", "18")],
+        Some(_) => vec![("17", "18"), ("15", "17"), ("13", "15"), ("13", "18")],
     }
 }
 
@@ -25,9 +25,20 @@ const LOADED: &str =
 
 impl Load {
     fn start(container: &str, databases: &[&str]) -> Load {
-        let sessions = databases.iter().flat_map(|database| [database, database]).map(|database| {
+        let twice: Vec<&str> = databases.iter().flat_map(|database| [*database, *database]).collect();
+        Load::of(container, &twice, "INSERT INTO counted SELECT nextval('counter');")
+    }
+
+    /// Recovery and upgrade meet prepared transactions.
+    fn preparing(container: &str, database: &str) -> Load {
+        let once = "BEGIN; INSERT INTO counted VALUES (-1); PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p';";
+        Load::of(container, &[database], once)
+    }
+
+    fn of(container: &str, databases: &[&str], statements: &str) -> Load {
+        let sessions = databases.iter().map(|database| {
             let script = format!(
-                "while :; do echo \"INSERT INTO counted SELECT nextval('counter');\"; done | \
+                "while :; do echo \"{statements}\"; done | \
                  psql -X -q -U postgres -d {database} -v ON_ERROR_STOP=1 >/tmp/load 2>&1"
             );
             let mut command = Command::new("docker");
@@ -107,12 +118,16 @@ async fn across_versions(from: &str, to: &str) {
     assert_eq!((corner.plan.method.as_str(), corner.plan.seed.as_str()), ("logical", "volume"));
     let writer = Writer::start(&v1);
     let load = Load::start(&v1, &["postgres", "two"]);
+    let preparing = Load::preparing(&v1, "two");
     corner.prepare().await;
     corner.create_v2().await;
     let (one, two) = (corner.server(Side::V1), corner.server(Side::V2));
     let began = std::time::Instant::now();
     let seeded = two.ensure_seeded().await.unwrap();
     println!("{from} → {to}: seeded in {:.1} s", began.elapsed().as_secs_f64());
+    drop(preparing);
+    corner.inside(&v1, "pkill -f 'PREPARE TRANSACTION'; true");
+    corner.script(&v1, "two", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'PREPARE' AND pid <> pg_backend_pid();\nSELECT format('COMMIT PREPARED %L', gid) FROM pg_prepared_xacts \\gexec\n");
     assert_eq!(two.ensure_seeded().await.unwrap().position, seeded.position, "a finished copy is not made again");
     let physical = "SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'physical'";
     assert_eq!(sql(&v1, physical), "0", "V1 keeps nothing for the copy any more");

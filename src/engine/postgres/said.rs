@@ -240,7 +240,8 @@ const FIXED: &str = "SELECT json_build_object(
   'main_database', EXISTS (SELECT 1 FROM pg_database WHERE datname = 'postgres' AND datallowconn),
   'roles', (SELECT json_agg(rolname ORDER BY rolname) FROM pg_roles))";
 
-/// Text is ordered by the database's own collation (`oid` 100) or by one that is named. Up to 14 a database has no
+/// Text is ordered by the database's own collation (`oid` 100) or by one that is named; text in documents and rows by the
+/// database's own. Up to 14 a database has no
 /// provider of its own.
 const INSIDE: &str = "SELECT json_build_object(
   'unlogged', (SELECT count(*) FROM pg_class
@@ -259,6 +260,9 @@ FROM (SELECT CASE WHEN c.oid = 100 THEN coalesce(to_jsonb(d) ->> 'datlocprovider
     CASE WHEN c.oid = 100 THEN d.datcollate::text ELSE coalesce(c.collcollate::text, '') END AS ordering, used.name
   FROM (SELECT unnest(i.indcollation::oid[]) AS oid, x.relname::text AS name
       FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+    UNION ALL SELECT 100, x.relname::text FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+      WHERE EXISTS (SELECT 1 FROM unnest(i.indclass::oid[]) AS u(oid) JOIN pg_opclass AS o ON o.oid = u.oid
+        JOIN pg_type AS y ON y.oid = o.opcintype WHERE o.opcmethod = 403 AND y.typname IN ('jsonb', 'record'))
     UNION ALL SELECT unnest(p.partcollation::oid[]), x.relname::text
       FROM pg_partitioned_table AS p JOIN pg_class AS x ON x.oid = p.partrelid) AS used
   JOIN pg_collation AS c ON c.oid = used.oid

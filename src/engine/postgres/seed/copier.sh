@@ -1,10 +1,11 @@
 # A configuration of ours, whatever the leader's said.
 settle() {
-  cat /switchover.conf > "$copy/postgresql.conf" && cat /switchover.hba > "$copy/pg_hba.conf" &&
+  cat "$1" > "$copy/postgresql.conf" && cat /switchover.hba > "$copy/pg_hba.conf" &&
     : > "$copy/postgresql.auto.conf" && : > "$copy/pg_ident.conf" &&
     chown "$owner" "$copy"/*.conf
 }
-serve() { as_owner postgres -D "$copy" >/tmp/log 2>&1 & server=$!; }
+# A file of another's in /tmp may not be written to, not even by root (fs.protected_regular).
+serve() { rm -f /tmp/log; as_owner postgres -D "$copy" >/tmp/log 2>&1 & server=$!; }
 stop() { as_owner pg_ctl -D "$copy" -s -w -m fast -t 86400 stop && pg_controldata "$copy" | grep -q 'state: *shut down$'; }
 
 # The server's own programs and what they are linked with, at the same paths below $programs: for another image.
@@ -22,15 +23,27 @@ programs() {
   for dir in "$bin" "$lib" "$share"; do
     dir=$(cd "$dir" && pwd -P) && mkdir -p "$programs$dir" && cp -aL "$dir/." "$programs$dir" || return
   done
-  ldd "$bin/postgres" "$bin/pg_ctl" "$bin/pg_dump" 2>/dev/null | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | sort -u > /tmp/libraries
+  for program in postgres pg_ctl pg_dump; do ldd "$bin/$program" 2>/dev/null; done | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | sort -u > /tmp/libraries
   while read -r library; do cp -L "$library" "$programs/libraries" || return; done < /tmp/libraries
   printf '%s\n' "$bin" > "$programs/bin"
 }
 
+# What pg_upgrade would stumble over, on a copy that is ours alone: a mark that some point releases keep in a column's options and
+# others take for the user's, and prepared transactions, which come by the slots when they are committed.
+clear() {
+  number=0
+  while [ "$number" -lt "$1" ]; do
+    name_of "$number" && echo "SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts WHERE database = current_database() \\gexec" |
+      here psql -X -q -v ON_ERROR_STOP=1 >/tmp/said && here psql -X -q -v ON_ERROR_STOP=1 -c "UPDATE pg_attribute SET attoptions = nullif(ARRAY(SELECT o \
+      FROM unnest(attoptions) AS o WHERE o !~ '^pg_attver='), '{}') WHERE attoptions::text ~ 'pg_attver='" || return
+    number=$((number + 1))
+  done
+}
+
 # A cluster like the leader's, with all that it holds but rows.
 rehearse() {
-  with /tmp/spaces empty && empty "$copy" && with /tmp/init as_owner initdb -D "$copy" -U "$super" >/tmp/said && settle || return
-  as_owner pg_ctl -D "$copy" -s -w -t 60 -l /tmp/log start || { tail -n 4 /tmp/log >&2; return 1; }
+  with /tmp/spaces empty && empty "$copy" && with /tmp/init as_owner initdb -D "$copy" -U "$super" >/tmp/said && settle /switchover.rehearsal || return
+  as_owner pg_ctl -D "$copy" -s -w -t 60 -l /tmp/rehearsal.log start || { tail -n 4 /tmp/rehearsal.log >&2; return 1; }
   name=postgres
   leader pg_dumpall --globals-only -l postgres -f /tmp/globals &&
     { here psql -X -q -d template1 -f /tmp/globals 2>/tmp/refused >/tmp/said || true; } &&
@@ -42,7 +55,7 @@ rehearse() {
       create "$number" && rm "/tmp/$number.dump" || return
     number=$((number + 1))
   done
-  stop
+  clear "$1" && stop && settle /switchover.conf
 }
 
 # Of a running server: files may come, grow and go meanwhile. Its log makes that good, from the beginning of the backup on.
@@ -64,14 +77,18 @@ files() {
       *) if [ -e "$entry" ] || [ -L "$entry" ]; then like "$entry" "$copy/"; fi ;;
     esac
   done
-  while IFS= read -r space; do like "/leader$space/." "$space/"; done < /tmp/spaces
+  while IFS= read -r space; do
+    [ -d "/leader$space" ] || { echo "no tablespace at $space" >&2; return 1; }
+    like "/leader$space/." "$space/"
+  done < /tmp/spaces
   without() { find "$copy/base" "$copy/global" "$@" \( -name 'pgsql_tmp*' -o -name 'pg_internal.init*' \) -exec rm -rf {} +; }
   with /tmp/spaces without || return
   # What goes away under our hands is no error; a full disk is.
   if grep -v ': No such file or directory$' /tmp/errors >&2; then return 1; fi
   # It is written in place, and could be read half written.
   tries=0
-  until cp "$from/global/pg_control" "$copy/global/pg_control" && ! pg_controldata "$copy" 2>&1 | grep -q WARNING; do
+  until cp "$from/global/pg_control" "$copy/global/pg_control" && pg_controldata "$copy" >/tmp/control 2>&1 &&
+    ! grep -qi warning /tmp/control; do
     tries=$((tries + 1))
     [ "$tries" -lt 100 ] || { echo "pg_control cannot be read whole" >&2; return 1; }
   done
@@ -82,7 +99,7 @@ files() {
   chown -h "$owner" "$copy"/* && chown "$owner" "$copy/global/pg_control" && chmod 700 "$copy"
 }
 stream() {
-  with /tmp/spaces empty && empty "$copy" && as_owner pg_basebackup -D "$copy" -d "$(cat /switchover.connection)" -X none -c fast \
+  with /tmp/spaces empty && empty "$copy" && as_owner pg_basebackup -D "$copy" -d "$(cat /switchover.connection)" -X fetch -c fast \
     --no-password --no-manifest --no-sync
 }
 size() { du -sk "$copy" "$@" 2>/dev/null | { sum=0; while read -r kib _; do sum=$((sum + kib)); done; echo "$sum"; }; }
@@ -102,7 +119,7 @@ while read -r order word; do
       synced() { as_owner initdb --sync-only -D "$copy" >/tmp/said; }
       answer synced ;;
     recover)
-      recover() { settle && printf "recovery_target_lsn = '%s'\n" "$word" >> "$copy/postgresql.conf" && : > "$copy/standby.signal" &&
+      recover() { settle /switchover.conf && printf "recovery_target_lsn = '%s'\n" "$word" >> "$copy/postgresql.conf" && : > "$copy/standby.signal" &&
         chown "$owner" "$copy/standby.signal" && serve; }
       answer recover ;;
     recovered)
@@ -110,6 +127,7 @@ while read -r order word; do
       if ! kill -0 "$server" 2>/dev/null; then tail -n 6 /tmp/log > /tmp/why; failed
       elif [ "$(here psql -X -A -t -c 'SELECT NOT pg_is_in_recovery()' 2>/dev/null)" = t ]; then echo done
       else printf 'not yet: %s\n' "$(tail -n 1 /tmp/log)"; fi ;;
+    clear) answer clear "$word" ;;
     stop) answer stop ;;
   esac
 done

@@ -126,6 +126,11 @@ impl Copier {
         wait::within(limit, "V1's checkpoint before the copy", leader.run(start)).await?;
         let bytes = self.watch("files").await?;
         let labels: Labels = wait::within(limit, "the end of the copy", leader.json(stop)).await?;
+        let (there, planned) = (labels.spcmapfile.lines().count(), Before::of(&self.place.plan)?.tablespaces.len());
+        if there != planned {
+            return Err(Trouble::not_ready(format!("V1 has {there} tablespaces by now; the plan knows {planned}"))
+                .hint("`switchover abort`, then run again: the new plan knows them"));
+        }
         self.write("backup_label", &labels.labelfile).await?;
         if !labels.spcmapfile.is_empty() {
             self.write("tablespace_map", &labels.spcmapfile).await?;

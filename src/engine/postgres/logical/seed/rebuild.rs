@@ -20,9 +20,9 @@ pub(super) async fn rebuild(place: &Place, loader: &Loader) -> Result<(), Troubl
     let names = logical.databases.iter().map(|it| &it.name).chain(&logical.templates);
     let mut ordered = Vec::new();
     for name in names {
-        let session = loader.session(name).await?;
+        let session = session(loader, name).await?;
         update_extensions(place, &session, name).await?;
-        if logical.other_order {
+        if logical.other_order || is_of_another_order(&session).await? {
             let indexes: Vec<String> = session.json(ORDERED).await?;
             ordered.extend(indexes.into_iter().map(|index| (name.clone(), index)));
         }
@@ -31,22 +31,49 @@ pub(super) async fn rebuild(place: &Place, loader: &Loader) -> Result<(), Troubl
     wait::within(limit, "indexes in V2's order", reindex(place, loader, &ordered)).await?;
     let names = logical.databases.iter().map(|it| &it.name).chain(&logical.templates);
     for name in names {
-        refresh_versions(&loader.session(name).await?, name).await?;
+        refresh_versions(&session(loader, name).await?, name).await?;
     }
     Ok(())
 }
 
-/// Largest first. Byte order needs no library.
+/// Nothing of the user's acts on what we do.
+async fn session(loader: &Loader, database: &str) -> Result<Session, Trouble> {
+    let session = loader.session(database).await?;
+    session.run("SET session_replication_role = replica").await?;
+    if databases::major(&session).await? >= 17 {
+        session.run("SET event_triggers = off").await?;
+    }
+    Ok(session)
+}
+
+/// V1's files may have been written with another library than V1 has now: they know with which. Up to 14 they do not.
+async fn is_of_another_order(session: &Session) -> Result<bool, Trouble> {
+    if databases::major(session).await? < 15 {
+        return Ok(false);
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_database AS d WHERE d.datname = current_database() \
+            AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid)) \
+        OR EXISTS (SELECT 1 FROM pg_collation AS c WHERE c.collversion IS NOT NULL \
+            AND c.collencoding IN (-1, (SELECT encoding FROM pg_database WHERE datname = current_database())) \
+            AND c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid))";
+    Ok(session.text(sql).await?.as_deref() == Some("t"))
+}
+
+/// Largest first. Byte order needs no library. What an expression or a condition depends on is not known, and documents, rows
+/// and ranges are in the order of the text in them.
 const ORDERED: &str = "SELECT coalesce(json_agg(format('%I.%I', n.nspname, x.relname) ORDER BY x.relpages DESC), '[]') \
     FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = x.relnamespace \
-    WHERE x.relkind = 'i' AND EXISTS (SELECT 1 FROM unnest(i.indcollation::oid[]) AS u(oid) \
-        JOIN pg_collation AS c ON c.oid = u.oid WHERE c.collname NOT IN ('C', 'POSIX', 'ucs_basic', 'pg_c_utf8'))";
+    WHERE x.relkind = 'i' AND n.nspname NOT IN ('pg_catalog', 'pg_toast') AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL \
+        OR EXISTS (SELECT 1 FROM unnest(i.indcollation::oid[]) AS u(oid) \
+            JOIN pg_collation AS c ON c.oid = u.oid WHERE c.collname NOT IN ('C', 'POSIX', 'ucs_basic', 'pg_c_utf8')) \
+        OR EXISTS (SELECT 1 FROM unnest(i.indclass::oid[]) AS u(oid) JOIN pg_opclass AS o ON o.oid = u.oid \
+            JOIN pg_type AS y ON y.oid = o.opcintype WHERE y.typname IN ('jsonb', 'record', 'anyrange', 'anymultirange')))";
 
 async fn reindex(place: &Place, loader: &Loader, ordered: &[(String, String)]) -> Result<(), Trouble> {
     let total = ordered.len() as u64;
     let work = stream::iter(ordered.iter().enumerate()).map(async |(number, (database, index))| {
         place.tell.progress("indexes rebuilt", number as u64, Some(total), None, Unit::Tables);
-        loader.session(database).await?.run(&format!("REINDEX INDEX {index}")).await.map_err(|trouble| {
+        session(loader, database).await?.run(&format!("REINDEX INDEX {index}")).await.map_err(|trouble| {
             Trouble::failed(format!("index {index} of {database} cannot be built in V2's order")).because(trouble)
         })
     });

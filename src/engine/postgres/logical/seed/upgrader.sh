@@ -1,5 +1,8 @@
 # Shared libraries that the leader's programs need and this image lacks. All of them would break this image's own programs.
-lacking() { ldd "$old/postgres" "$old/pg_ctl" "$old/pg_dump" 2>/dev/null | sed -n 's/^[[:space:]]*\(.*\) => not found/\1/p' | sort -u; }
+lacking() {
+  for program in postgres pg_ctl pg_dump; do ldd "$old/$program" 2>&1; done |
+    sed -n -e 's/^[[:space:]]*\(.*\) => not found.*/\1/p' -e 's/^Error loading shared library \([^:]*\):.*/\1/p' | sort -u
+}
 libraries() {
   old=$programs$(cat "$programs/bin") || return
   [ ! -d "$programs/lacking" ] || return 0

@@ -16,7 +16,7 @@ use crate::engine::Place;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::machine::major_minor;
 use crate::engine::postgres::names;
-use crate::engine::postgres::seed::copy::mounts;
+use crate::engine::postgres::seed::copy::{self, mounts};
 use crate::engine::postgres::seed::orders::Orders;
 use crate::engine::postgres::seed::volume::{self, APPLICATION, Ask, Copier};
 use crate::engine::postgres::session::{Session, Timeouts};
@@ -55,8 +55,10 @@ pub(super) fn rooms(place: &Place) -> Result<[String; 4], Trouble> {
 pub(super) async fn fill(place: &Place, leader: &Place, admin: &Session) -> Result<Mark, Trouble> {
     let databases = Before::logical(&place.plan)?.databases.len();
     let all = databases + Before::logical(&place.plan)?.templates.len();
+    // One that was cut off late has left its cluster where this one shall be.
+    copy::ensure_empty(place, &rooms(place)?).await?;
     publish::ensure_published(leader).await?;
-    let mut copier = copier(place).await?;
+    let mut copier = copier(place, admin).await?;
     let mut upgrader = upgrader(place).await?;
     copier.order("programs", "V1's programs, for V2's image").await?;
     let rehearse = format!("rehearse {all}");
@@ -69,8 +71,10 @@ pub(super) async fn fill(place: &Place, leader: &Place, admin: &Session) -> Resu
     // What the copy lacks comes out of V1's log.
     prepare::ensure_slot(admin, &names::slot(&place.plan)).await?;
     let copied = copier.copy(&session).await?;
+    prepare::refuse_lost(admin, &names::slot(&place.plan)).await?;
     let (lsn, of_v1) = ensure_slots(place, leader, admin).await?;
     recover(place, &mut copier, admin, &lsn).await?;
+    copier.order(&format!("clear {all}"), "the recovered copy").await?;
     copier.order("stop", "the end of the recovery").await?;
     copier.end().await?;
     prepare::ensure_no_slot(admin, place, &names::slot(&place.plan)).await?;
@@ -94,13 +98,17 @@ fn not_by_volume(mut trouble: Trouble) -> Trouble {
     trouble
 }
 
-async fn copier(place: &Place) -> Result<Copier, Trouble> {
+async fn copier(place: &Place, admin: &Session) -> Result<Copier, Trouble> {
     let (logical, rooms) = (Before::logical(&place.plan)?, Rooms::of(place)?);
     let v1 = major_minor(&place.plan.v1.version).map(|(major, _)| major);
     let mut files = cluster::files(place)?;
     files.retain(|file| file.path != "/switchover.hba");
     files.push(file("/switchover.hba".into(), "local all all trust\n".into()));
-    files.push(file("/switchover.conf".into(), configuration(place).await?));
+    let conf = configuration(place, admin).await?;
+    // Some extensions cannot be made without their library; the copy has them already.
+    let preload = auto_conf::quoted(&cluster::preload(place).await?);
+    files.push(file("/switchover.rehearsal".into(), format!("{conf}shared_preload_libraries = {preload}\n")));
+    files.push(file("/switchover.conf".into(), conf));
     let ask = Ask {
         copy: rooms.copy,
         programs: rooms.programs,
@@ -114,8 +122,10 @@ async fn copier(place: &Place) -> Result<Copier, Trouble> {
 
 /// Of the copy's own server: nothing of V1's runs in it, it takes nobody in, and it stops in front of the slots' position
 /// (PostgreSQL 17 documentation, "Recovery Target": inclusive would apply a transaction that the slot sends, too).
-async fn configuration(place: &Place) -> Result<String, Trouble> {
+async fn configuration(place: &Place, admin: &Session) -> Result<String, Trouble> {
     let connection = volume::connection(place).await?;
+    // Recovery keeps what V1 prepares.
+    let prepared = admin.text("SHOW max_prepared_transactions").await?.unwrap_or_default();
     let lines = [
         ("listen_addresses", ""),
         ("unix_socket_directories", "/tmp"),
@@ -126,6 +136,7 @@ async fn configuration(place: &Place) -> Result<String, Trouble> {
         ("max_logical_replication_workers", "0"),
         ("shared_preload_libraries", ""),
         ("max_locks_per_transaction", "1024"),
+        ("max_prepared_transactions", &prepared),
         ("max_wal_size", "4GB"),
         ("shared_buffers", "256MB"),
         ("dynamic_shared_memory_type", "mmap"),
@@ -219,7 +230,9 @@ async fn recover(place: &Place, copier: &mut Copier, admin: &Session, lsn: &str)
          FROM pg_stat_replication WHERE application_name = {}",
         names::literal(APPLICATION)
     );
+    let slot = names::slot(&place.plan);
     wait::until(wait, &place.tell, async || {
+        prepare::refuse_lost(admin, &slot).await?;
         Ok(match copier.answer("recovered", &what).await?.as_str() {
             "done" => Look::Done(()),
             said => Look::NotYet(admin.text(&left).await?.unwrap_or_else(|| said.to_owned())),
