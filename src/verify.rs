@@ -74,9 +74,17 @@ pub async fn while_following(
         seen.differing.retain(|name| still.contains(name));
     }
     for (table, rows) in std::mem::take(&mut seen.changed) {
-        let left = unexplained(v1, v2, &table, rows, limit, tell).await?;
+        let many = rows.more && !rows.named.is_empty();
+        let (left, moving) = unexplained(v1, v2, &table, rows, limit, tell).await?;
         if !left.is_empty() {
             seen.differing.push(told(&table, &left));
+        }
+        if many {
+            seen.sampled
+                .push(format!("{} (more than {AGAIN} rows were changed meanwhile: not all judged)", table.name));
+        }
+        if moving > 0 {
+            seen.sampled.push(format!("{} ({moving} rows change all the time: not judged)", table.name));
         }
     }
     Ok(seen.fact())
@@ -215,7 +223,7 @@ fn unlike(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> BTreeSe
     a.keys().chain(b.keys()).filter(|key| a.get(*key) != b.get(*key)).cloned().collect()
 }
 
-/// Those rows whose difference stays while V1 leaves them alone, and those that cannot be judged: never passed.
+/// Those rows whose difference stays while V1 leaves them alone, and how many are never left alone: those are said.
 async fn unexplained(
     v1: &dyn Server,
     v2: &dyn Server,
@@ -223,8 +231,9 @@ async fn unexplained(
     rows: Rows,
     limit: Limit<'_>,
     tell: &Teller,
-) -> Result<Rows, Trouble> {
-    let mut left = Rows { more: rows.more, ..Rows::default() };
+) -> Result<(Rows, usize), Trouble> {
+    // Which differ cannot be said: that some do is enough.
+    let mut left = Rows { more: rows.more && rows.named.is_empty(), ..Rows::default() };
     let mut open: BTreeMap<String, u32> = rows.named.into_iter().map(|key| (key, 0)).collect();
     for _ in 0..TRIES {
         if open.is_empty() {
@@ -249,8 +258,7 @@ async fn unexplained(
         });
         wait::a_moment(BETWEEN).await;
     }
-    left.named.extend(open.into_keys());
-    Ok(left)
+    Ok((left, open.len()))
 }
 
 /// A whole row is nobody's to read in a log, and a key only as far as it tells which.

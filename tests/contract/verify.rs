@@ -8,7 +8,7 @@ use switchover::tell::Teller;
 use switchover::verify;
 use switchover::wait::Limit;
 
-use super::{Corner, Writer, sql};
+use super::{Corner, sql};
 
 async fn differing(v1: &dyn Server, v2: &dyn Server) -> Vec<String> {
     let limit = Limit { name: "30 s", value: Duration::from_secs(30) };
@@ -28,14 +28,13 @@ async fn what_differs_is_named_and_what_is_late_is_not() {
     let v1 = corner.v1_name();
     corner.script(&v1, "postgres", "CREATE TABLE hot (n int PRIMARY KEY, x int); INSERT INTO hot VALUES (1, 0);");
     let (one, two) = corner.followed().await;
-    let writer = Writer::start(&v1);
     let changing = std::process::Command::new("docker")
         .args([
             "exec",
             &v1,
             "sh",
             "-c",
-            "while :; do echo 'UPDATE hot SET x = x + 1;'; done | psql -X -q -U postgres >/dev/null 2>&1",
+            "while :; do echo 'UPDATE hot SET x = x + 1; SELECT pg_sleep(0.02);'; done | psql -X -q -U postgres >/dev/null 2>&1",
         ])
         .spawn()
         .unwrap();
@@ -55,7 +54,7 @@ async fn what_differs_is_named_and_what_is_late_is_not() {
     // A table of the one side only.
     sql(&v1, "CREATE TABLE later (n int PRIMARY KEY)");
     assert!(differing(&*one, &*two).await.contains(&"postgres.public.later".to_owned()));
-    drop((writer, Killed(changing)));
+    drop(Killed(changing));
     two.ensure_not_following().await.unwrap();
     two.ensure_unseeded().await.unwrap();
     corner.server(Side::V1).ensure_unfollowable().await.unwrap();
