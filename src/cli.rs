@@ -42,7 +42,7 @@ pub enum Verb {
     /// Compares V1's and V2's data before the cutover, while V2 follows
     ///
     /// A row that differs is looked at again until V2 being a little behind explains it. Exit code 6 where it does not,
-    /// with the table and the row's key; nothing is touched.
+    /// with the table and the row's key; 5 where a table changes too much to be judged. Nothing is touched.
     Verify,
     /// Where every side and every way of the clients stands
     ///

@@ -20,8 +20,8 @@ const PARTS: u32 = 256;
 /// So many of them are named.
 const NAMED: usize = 5;
 
-/// So many are looked at again while V2 follows: more are not told apart from what V2 has not applied yet.
-const AGAIN: usize = 500;
+/// So many are looked at again while V2 follows. Where more differ, the table is looked at anew: V2 may be nearer then.
+const AGAIN: usize = 2000;
 
 /// A difference is one that stays for so many looks, with a moment between them.
 const LOOKS: u32 = 3;
@@ -46,9 +46,17 @@ pub async fn compare(
     for (table, rows) in &seen.changed {
         seen.differing.push(told(table, rows));
     }
+    seen.sampled.append(&mut seen.unread);
     v1.end().await?;
     v2.end().await?;
     Ok(seen.fact())
+}
+
+/// What a comparison while V2 follows comes to.
+pub struct Compared {
+    pub fact: Fact,
+    /// Tables, and why they could not be judged: neither equal nor different.
+    pub undecided: Vec<String>,
 }
 
 /// Compares while V2 follows: a row that differs is looked at again until its difference is explained by V2 being a little
@@ -59,7 +67,7 @@ pub async fn while_following(
     whole: bool,
     limit: Limit<'_>,
     tell: &Teller,
-) -> Result<Fact, Trouble> {
+) -> Result<Compared, Trouble> {
     // V1 keeps old rows for as long as its view lives: not while V2 has far to go.
     until_applied(v1, v2, limit, tell).await?;
     let (one, two) = views(v1, v2, limit, tell).await?;
@@ -73,21 +81,43 @@ pub async fn while_following(
         let still = of_one_side(&one.tables().await?, &two.tables().await?);
         seen.differing.retain(|name| still.contains(name));
     }
+    let mut undecided = std::mem::take(&mut seen.unread);
     for (table, rows) in std::mem::take(&mut seen.changed) {
-        let many = rows.more && !rows.named.is_empty();
+        let rows = narrowed(v1, v2, &table, rows, limit, tell).await?;
+        if rows.more && !rows.named.is_empty() {
+            undecided.push(format!("{} (more than {AGAIN} rows change between two looks)", table.name));
+        }
         let (left, moving) = unexplained(v1, v2, &table, rows, limit, tell).await?;
         if !left.is_empty() {
             seen.differing.push(told(&table, &left));
         }
-        if many {
-            seen.sampled
-                .push(format!("{} (more than {AGAIN} rows were changed meanwhile: not all judged)", table.name));
-        }
         if moving > 0 {
-            seen.sampled.push(format!("{} ({moving} rows change all the time: not judged)", table.name));
+            undecided.push(format!("{} ({moving} rows change all the time)", table.name));
         }
     }
-    Ok(seen.fact())
+    Ok(Compared { fact: seen.fact(), undecided })
+}
+
+/// Few enough rows to be looked at one by one, if new views have no more.
+async fn narrowed(
+    v1: &dyn Server,
+    v2: &dyn Server,
+    table: &Table,
+    mut rows: Rows,
+    limit: Limit<'_>,
+    tell: &Teller,
+) -> Result<Rows, Trouble> {
+    for _ in 0..LOOKS {
+        if !rows.more || rows.named.is_empty() {
+            break;
+        }
+        let (one, two) = views(v1, v2, limit, tell).await?;
+        rows = locate(&*one, &*two, &table.name, AGAIN).await?;
+        if rows.named.is_empty() {
+            return Ok(Rows::default());
+        }
+    }
+    Ok(rows)
 }
 
 /// V1's data as of now, and V2's as of then or later.
@@ -135,6 +165,7 @@ struct Seen {
     /// Of one side only, or changed in a way that no row explains.
     differing: Vec<String>,
     changed: Vec<(Table, Rows)>,
+    unread: Vec<String>,
 }
 
 impl Seen {
@@ -170,6 +201,7 @@ async fn look(v1: &dyn Snapshot, v2: &dyn Snapshot, whole: bool, most: usize, te
             // A difference that was found is never lost to a table that cannot be read.
             Err(trouble) if !seen.differing.is_empty() || !seen.changed.is_empty() => {
                 tell.warning(format!("{} was not compared: {}", table.name, trouble.one_line()));
+                seen.unread.push(format!("{} (it could not be read)", table.name));
                 continue;
             }
             Err(trouble) => return Err(trouble),
@@ -204,7 +236,7 @@ async fn locate(v1: &dyn Snapshot, v2: &dyn Snapshot, table: &str, most: usize) 
     let (a, b) = tokio::try_join!(v1.parts(table, PARTS), v2.parts(table, PARTS))?;
     let parts: BTreeSet<u32> = a.keys().chain(b.keys()).copied().filter(|part| a.get(part) != b.get(part)).collect();
     // An engine that cannot split does not say where.
-    let mut rows = Rows { more: parts.is_empty(), ..Rows::default() };
+    let mut rows = Rows { more: a.is_empty() && b.is_empty(), ..Rows::default() };
     for part in parts {
         if rows.named.len() >= most {
             rows.more = true;

@@ -9,7 +9,7 @@ use crate::facts::Fact;
 use crate::standing::Phase;
 use crate::tell::out;
 use crate::trouble::{Kind, Trouble};
-use crate::verify::while_following;
+use crate::verify::{Compared, while_following};
 use crate::wait::Limit;
 
 pub(super) async fn verify(typed: &Invocation) -> Result<u8, Trouble> {
@@ -33,18 +33,31 @@ pub(super) async fn verify(typed: &Invocation) -> Result<u8, Trouble> {
     end(typed, &name, &compared?)
 }
 
-fn end(typed: &Invocation, name: &str, fact: &Fact) -> Result<u8, Trouble> {
+/// Equal is only what was judged.
+fn end(typed: &Invocation, name: &str, compared: &Compared) -> Result<u8, Trouble> {
+    let Compared { fact, undecided } = compared;
     let Fact::Verified { tables, rows, differing, sampled } = fact else {
         return Err(Trouble::bug("a comparison without a result"));
     };
-    let code = if differing.is_empty() { 0 } else { Kind::Person.exit_code() };
+    let (outcome, code) = match (differing.is_empty(), undecided.is_empty()) {
+        (false, _) => ("differs", Kind::Person.exit_code()),
+        (true, false) => ("undecided", Kind::NotReady.exit_code()),
+        (true, true) => ("equal", 0),
+    };
     let tell = typed.teller(false);
     tell.result(serde_json::json!({
-        "name": name, "outcome": if code == 0 { "equal" } else { "differs" }, "exit": code,
-        "tables": tables, "rows": rows, "differing": differing, "sampled": sampled,
+        "name": name, "outcome": outcome, "exit": code, "tables": tables, "rows": rows,
+        "differing": differing, "undecided": undecided, "sampled": sampled,
     }));
     tell.flush();
-    let said = format!("{fact}\n");
+    let mut said = match outcome {
+        // The fact calls equal what does not differ.
+        "undecided" => format!("{tables} tables, {rows} rows: no difference was found\n"),
+        _ => format!("{fact}\n"),
+    };
+    if !undecided.is_empty() {
+        said.push_str(&format!("not judged: {}; compare when V1 writes less\n", undecided.join(", ")));
+    }
     match (typed.is_json(), code) {
         (true, 0) => {}
         (false, 0) => out::data(&said),

@@ -113,6 +113,12 @@ impl Session {
             .map_err(|error| Trouble::bug("PostgreSQL's answer was not understood").because(error))
     }
 
+    /// 13, 17 …
+    pub(super) async fn major(&self) -> Result<u32, Trouble> {
+        let text = self.text("SELECT current_setting('server_version_num')::int / 10000").await?.unwrap_or_default();
+        text.parse().map_err(|_| Trouble::bug("a version that is no number"))
+    }
+
     async fn patiently<T>(&self, act: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         match self.patience {
             None => act.await,

@@ -35,6 +35,7 @@ const CACHED: &str = "SELECT coalesce(json_agg(json_build_object('name', format(
     WHERE c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')";
 
 const LOAD: &str = "SELECT coalesce(sum(:extension.pg_prewarm(r.rel, 'buffer', 'main', 0, least(r.blocks, r.there) - 1)), 0) \
+        * current_setting('block_size')::bigint \
     FROM (SELECT rel, blocks, pg_relation_size(rel) / current_setting('block_size')::bigint AS there FROM \
         (SELECT to_regclass(j ->> 'name') AS rel, (j ->> 'blocks')::bigint AS blocks FROM json_array_elements(:cached) AS j) AS n \
         WHERE rel IS NOT NULL) AS r WHERE r.there > 0";
@@ -77,13 +78,12 @@ async fn load(place: &Place, databases: &[String]) -> Result<Option<u64>, Troubl
         };
         let (cached, blocks) = as_much_as(left, cached);
         room = Some(left - blocks);
-        let block = v2.text("SELECT current_setting('block_size')").await?.and_then(|size| size.parse::<u64>().ok());
         for relation in cached {
             let text = serde_json::to_string(&[relation]);
             let text = text.map_err(|error| Trouble::bug("a list does not become text").because(error))?;
             let sql = LOAD.replace(":extension", &schema).replace(":cached", &literal(&text));
-            let loaded = v2.text(&sql).await?.and_then(|blocks| blocks.parse::<u64>().ok()).unwrap_or(0);
-            bytes += loaded * block.unwrap_or(8192);
+            let loaded = v2.text(&sql).await?.and_then(|bytes| bytes.parse::<u64>().ok());
+            bytes += loaded.ok_or_else(|| Trouble::bug("V2 does not say how much it has loaded"))?;
         }
         v2.run("ROLLBACK").await?;
     }

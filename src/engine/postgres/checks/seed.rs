@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::seed::Seed;
-use super::{Found, Method, method, mount_of, noted, passed, some};
+use super::{Found, Method, method, mount_of, noted, passed, refused, some};
 use crate::config::quantity::Bytes;
 use crate::engine::Check;
 use crate::engine::postgres::machine::major_minor;
@@ -37,9 +37,10 @@ pub(super) fn check(found: &Found<'_>) -> Check {
     let id = "seed-by-volume";
     match (seed(found), why_not_volume(found)) {
         (Seed::Volume, _) => passed(id, "V1's files are copied while it serves"),
-        (Seed::Copy, Some(why)) if found.bytes() >= LARGE || found.seed.is_some() => {
-            noted(id, format!("V1's files cannot be V2's: {why}"))
+        (Seed::Copy, Some(why)) if found.seed == Some(Seed::Volume.name()) => {
+            refused(id, format!("V1's files cannot be V2's: {why}"), "leave `seed` out, or `--seed copy`")
         }
+        (Seed::Copy, Some(why)) if found.bytes() >= LARGE => noted(id, format!("V1's files cannot be V2's: {why}")),
         (Seed::Copy, Some(_)) => passed(id, "not possible, and not asked for"),
         (Seed::Copy, None) => passed(id, format!("possible; chosen from {} on, or by `--seed volume`", Bytes(LARGE))),
     }

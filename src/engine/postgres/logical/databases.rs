@@ -48,9 +48,3 @@ pub(super) async fn reachable(place: &Place, timeouts: Timeouts) -> Result<Vec<O
     }
     Ok(all)
 }
-
-/// 13, 17 …
-pub(super) async fn major(session: &Session) -> Result<u32, Trouble> {
-    let text = session.text("SELECT current_setting('server_version_num')::int / 10000").await?.unwrap_or_default();
-    text.parse().map_err(|_| Trouble::bug("a version that is no number"))
-}

@@ -142,7 +142,7 @@ async fn refuse_keyless(place: &Place, from: &Open, tables: &BTreeSet<String>) -
         return Err(Trouble::not_ready(format!("new tables of V1 have no primary key: {}", strange.join(", ")))
             .hint("give them one, then `switchover resume`"));
     }
-    if databases::major(&from.session).await? < 14 {
+    if from.session.major().await? < 14 {
         return Err(Trouble::not_ready(
             "tables were added on V1, whose version cannot give their rows to a follower alone",
         )

@@ -135,7 +135,7 @@ async fn ensure_subscription(place: &Place, open: &Open) -> Result<(), Trouble> 
     let slot = names::slot_of(&place.plan, open.number);
     let name = ident(&slot);
     if enabled(open, &slot).await?.is_none() {
-        let major = databases::major(&open.session).await?;
+        let major = open.session.major().await?;
         let owner = roles::first_superuser(&open.session).await?;
         let (publication, conninfo) = (ident(&names::publication(&place.plan)), connection(place, open).await?);
         let options = options(&slot, major);

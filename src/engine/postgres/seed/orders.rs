@@ -1,25 +1,21 @@
 //! How we speak with a helper that stays: one order a line, each answered with `done`, or `failed` and why.
 
-use std::time::Duration;
-
 use crate::engine::Place;
 use crate::runtime::{Helper, HelperSpec};
 use crate::trouble::Trouble;
 use crate::wait::{self, Limit};
 
-/// What such a helper's script begins with.
-pub(in super::super) const HELPER: &str = include_str!("helper.sh");
-
 pub(in super::super) struct Orders {
     place: Place,
-    helper: Box<dyn Helper>,
+    /// `None`: it has ended.
+    helper: Option<Box<dyn Helper>>,
 }
 
 impl Orders {
     /// Of a helper that says `started` when it takes orders.
     pub(in super::super) async fn start(place: &Place, spec: &HelperSpec, what: &str) -> Result<Orders, Trouble> {
-        let mut orders = Orders { place: place.clone(), helper: place.runtime.helper(spec).await? };
-        match orders.heard(what, Duration::from_secs(300)).await?.as_str() {
+        let mut orders = Orders { place: place.clone(), helper: Some(place.runtime.helper(spec).await?) };
+        match orders.heard(what).await?.as_str() {
             "started" => Ok(orders),
             other => Err(failed(what, other)),
         }
@@ -27,34 +23,40 @@ impl Orders {
 
     /// Done when this returns. `what`: what is being made, for people.
     pub(in super::super) async fn order(&mut self, order: &str, what: &str) -> Result<(), Trouble> {
-        match self.ask(order, what).await?.as_str() {
+        self.place.tell.waiting(what, "the servers' own programs are at it");
+        match self.answer(order, what).await?.as_str() {
             "done" => Ok(()),
             other => Err(failed(what, other)),
         }
     }
 
-    /// What it answers; a failure is an error.
-    pub(in super::super) async fn ask(&mut self, order: &str, what: &str) -> Result<String, Trouble> {
-        self.place.tell.waiting(what, "the servers' own programs are at it");
-        self.answer(order, what).await
-    }
-
-    /// The same without a word: for looks that repeat.
+    /// What it answers, without a word: for looks that repeat. A failure is an error.
     pub(in super::super) async fn answer(&mut self, order: &str, what: &str) -> Result<String, Trouble> {
-        self.helper.send(order).await?;
-        let answer = self.heard(what, self.place.plan.limits.total.0).await?;
+        let Some(helper) = &mut self.helper else { return Err(failed(what, "its helper has ended")) };
+        helper.send(order).await?;
+        let answer = self.heard(what).await?;
         if answer.starts_with("failed") { Err(failed(what, &answer)) } else { Ok(answer) }
     }
 
     /// The next line, where an answer has several.
-    pub(in super::super) async fn heard(&mut self, what: &str, value: Duration) -> Result<String, Trouble> {
-        let limit = Limit { name: "limits.total", value };
-        let line = wait::within(limit, what, self.helper.line()).await?;
-        line.ok_or_else(|| Trouble::failed(format!("{what}: the helper that was at it ended by itself")))
+    pub(in super::super) async fn heard(&mut self, what: &str) -> Result<String, Trouble> {
+        let limit = Limit { name: "limits.total", value: self.place.plan.limits.total.0 };
+        let Some(helper) = &mut self.helper else { return Err(failed(what, "its helper has ended")) };
+        if let Some(line) = wait::within(limit, what, helper.line()).await? {
+            return Ok(line);
+        }
+        let Some(helper) = self.helper.take() else { return Err(failed(what, "its helper has ended")) };
+        let output = helper.end().await?;
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        // 137: killed from outside, mostly as memory ran out.
+        Err(failed(what, &format!("its helper ended by itself with code {}: {why}", output.code)))
     }
 
     pub(in super::super) async fn end(self) -> Result<(), Trouble> {
-        self.helper.end().await.map(drop)
+        match self.helper {
+            Some(helper) => helper.end().await.map(drop),
+            None => Ok(()),
+        }
     }
 }
 

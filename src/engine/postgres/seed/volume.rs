@@ -9,11 +9,11 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::copy;
-use super::orders::{HELPER, Orders};
+use super::orders::Orders;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::checks::{is_in_mounts, mount_of};
 use crate::engine::postgres::session::{Session, Timeouts};
-use crate::engine::postgres::{auto_conf, connect, files, machine, names, position, rewind, sessions, standby};
+use crate::engine::postgres::{auto_conf, connect, files, names, position, rewind, sessions, standby};
 use crate::engine::{Place, Seeded};
 use crate::runtime::{Container, File, HelperSpec, State};
 use crate::tell::Unit;
@@ -24,10 +24,10 @@ use crate::wait::{self, Limit, Look, Wait};
 const LEADER: &str = "/leader";
 
 /// `$1` V1's data directory, `$2` the owner of V2's, `$3` V2's log directory or nothing, `$4` the first superuser, `$5` V1's
-/// host, `$6` its port, `$7` our role, `$8` jobs, `$9` where the copy goes, `$10` where V1's programs go; then words for
-/// initdb, `--`, `--`, directories of tablespaces.
+/// host, `$6` its port, `$7` our role, `$8` where the copy goes, `$9` where V1's programs go; then words for initdb, `--`, `--`,
+/// directories of tablespaces.
 const COPIER: &str = concat!(
-    "data=$1 owner=$2 log=$3 super=$4 host=$5 port=$6 role=$7 copy=$9; shift 9; programs=$1; shift\n",
+    "data=$1 owner=$2 log=$3 super=$4 host=$5 port=$6 role=$7 copy=$8 programs=$9; shift 9\n",
     include_str!("helper.sh"),
     include_str!("copier.sh")
 );
@@ -70,7 +70,6 @@ pub(in super::super) async fn ensure_none(place: &Place) -> Result<(), Trouble> 
 
 impl Copier {
     pub(in super::super) async fn start(place: &Place, ask: Ask) -> Result<Copier, Trouble> {
-        debug_assert!(COPIER.contains(HELPER));
         let leader = Place { side: place.side.other(), ..place.clone() };
         let v1 = connect::found(&leader).await?;
         rewind::refuse_shared(&v1, &copy::mounts(place))?;
@@ -81,7 +80,7 @@ impl Copier {
         let mut argv: Vec<String> = ["sh", "-c", COPIER, "sh"].map(str::to_owned).to_vec();
         argv.extend([connect::data(&leader).to_owned(), format!("{uid}:{gid}"), ask.log, ask.superuser]);
         argv.extend([standby::host_of_other(place).await?, connect::port(&leader).to_string()]);
-        argv.extend([names::admin(&place.plan), String::new(), ask.copy, ask.programs]);
+        argv.extend([names::admin(&place.plan), ask.copy, ask.programs]);
         argv.extend(ask.initdb);
         argv.extend(["--".to_owned(), "--".to_owned()]);
         argv.extend(before.tablespaces.iter().cloned());
@@ -114,7 +113,7 @@ impl Copier {
             return Ok(Copied { lsn: begins_at(&label)?, bytes });
         }
         let limit = Limit { name: "limits.total", value: self.place.plan.limits.total.0 };
-        let [start, stop] = match major(leader).await? {
+        let [start, stop] = match leader.major().await? {
             ..15 => [
                 "SELECT pg_start_backup('switchover', true, false)",
                 "SELECT row_to_json(b) FROM pg_stop_backup(false, false) AS b",
@@ -201,11 +200,6 @@ struct Labels {
 fn begins_at(label: &str) -> Result<String, Trouble> {
     let lsn = label.lines().find_map(|line| line.strip_prefix("START WAL LOCATION: ")?.split(' ').next());
     lsn.map(str::to_owned).ok_or_else(|| Trouble::bug("V1's backup label does not say where its log begins"))
-}
-
-async fn major(session: &Session) -> Result<u32, Trouble> {
-    let version = session.text("SHOW server_version").await?.unwrap_or_default();
-    machine::major_minor(&version).map(|(major, _)| major).ok_or_else(|| Trouble::bug("a version that is no number"))
 }
 
 /// V1's volumes that hold data, not to be written to.

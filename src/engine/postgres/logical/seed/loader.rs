@@ -12,7 +12,7 @@ use crate::engine::postgres::seed::copy::mounts;
 use crate::engine::postgres::seed::orders::Orders;
 use crate::engine::postgres::session::{Login, Session, Timeouts};
 use crate::engine::postgres::wire::Wire;
-use crate::runtime::{HelperSpec, Stream};
+use crate::runtime::{File, HelperSpec, Stream};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
@@ -29,7 +29,7 @@ pub(in super::super) struct Loader {
 }
 
 /// The helper's name.
-pub(super) fn name(place: &Place) -> String {
+fn name(place: &Place) -> String {
     format!("switchover-{}-seed", place.plan.tag())
 }
 
@@ -67,7 +67,7 @@ impl Loader {
         const WHAT: &str = "V1's roles and tablespaces";
         self.orders.order("globals", WHAT).await?;
         loop {
-            let line = self.orders.heard(WHAT, Duration::from_secs(60)).await?;
+            let line = self.orders.heard(WHAT).await?;
             match line.strip_prefix("note ") {
                 Some(note) => self.place.tell.warning(format!("a role's setting is not known to V2: {note}")),
                 None => return Ok(()),
@@ -129,15 +129,20 @@ async fn spec(place: &Place) -> Result<HelperSpec, Trouble> {
     argv.extend(cluster::words(place, &cluster::initdb(&logical, None)).await?);
     let mut files = cluster::files(place)?;
     files.push(cluster::roles(place)?);
-    Ok(HelperSpec {
+    Ok(helper(place, argv, files))
+}
+
+/// Of V2's image, on V2's volumes.
+pub(super) fn helper(place: &Place, entrypoint: Vec<String>, files: Vec<File>) -> HelperSpec {
+    HelperSpec {
         name: name(place),
         image: place.plan.v2.image_id.clone(),
-        entrypoint: argv,
+        entrypoint,
         user: Some("0:0".into()),
         network: Some(place.plan.private_network.clone()),
         mounts: mounts(place),
         files,
         labels: place.plan.labels("V2"),
         ..HelperSpec::default()
-    })
+    }
 }

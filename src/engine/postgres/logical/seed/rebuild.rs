@@ -3,7 +3,6 @@
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::super::databases;
 use super::cluster::jobs;
 use super::loader::Loader;
 use crate::engine::Place;
@@ -40,7 +39,7 @@ pub(super) async fn rebuild(place: &Place, loader: &Loader) -> Result<(), Troubl
 async fn session(loader: &Loader, database: &str) -> Result<Session, Trouble> {
     let session = loader.session(database).await?;
     session.run("SET session_replication_role = replica").await?;
-    if databases::major(&session).await? >= 17 {
+    if session.major().await? >= 17 {
         session.run("SET event_triggers = off").await?;
     }
     Ok(session)
@@ -48,7 +47,7 @@ async fn session(loader: &Loader, database: &str) -> Result<Session, Trouble> {
 
 /// V1's files may have been written with another library than V1 has now: they know with which. Up to 14 they do not.
 async fn is_of_another_order(session: &Session) -> Result<bool, Trouble> {
-    if databases::major(session).await? < 15 {
+    if session.major().await? < 15 {
         return Ok(false);
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_database AS d WHERE d.datname = current_database() \
@@ -96,7 +95,7 @@ async fn refresh_versions(session: &Session, database: &str) -> Result<(), Troub
         session.run(&format!("ALTER COLLATION {collation} REFRESH VERSION")).await?;
     }
     // From 15 on a database has one, too.
-    if databases::major(session).await? >= 15 {
+    if session.major().await? >= 15 {
         session.run(&format!("ALTER DATABASE {} REFRESH COLLATION VERSION", ident(database))).await?;
     }
     Ok(())

@@ -70,7 +70,7 @@ pub(super) async fn copy(
     let mut pieces = Vec::new();
     for open in databases {
         let tables: Vec<Table> = open.session.json(&TABLES.replace(":of_users", OF_USERS)).await?;
-        let by_address = super::databases::major(&open.session).await? >= 14;
+        let by_address = open.session.major().await? >= 14;
         pieces.extend(tables.into_iter().flat_map(|table| cut(open.number, table, by_address, jobs())));
     }
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.weight()));

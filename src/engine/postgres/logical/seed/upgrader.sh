@@ -64,10 +64,8 @@ while read -r order; do
     first) answer first ;;
     upgrade) answer upgrade ;;
     serve)
-      serve() { place && cat /switchover.hba > "$data/pg_hba.conf"; }
-      answer serve
-      with /tmp/server as_owner postgres -D "$data" >/tmp/log 2>&1 &
-      server=$! ;;
+      serve() { place && cat /switchover.hba > "$data/pg_hba.conf" && { with /tmp/server as_owner postgres -D "$data" >/tmp/log 2>&1 & server=$!; }; }
+      answer serve ;;
     stop)
       stop() { interrupt && as_owner initdb --sync-only -D "$data" >/tmp/said; }
       answer stop; exit 0 ;;

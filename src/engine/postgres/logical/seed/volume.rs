@@ -16,12 +16,11 @@ use crate::engine::Place;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::machine::major_minor;
 use crate::engine::postgres::names;
-use crate::engine::postgres::seed::copy::{self, mounts};
+use crate::engine::postgres::seed::copy;
 use crate::engine::postgres::seed::orders::Orders;
 use crate::engine::postgres::seed::volume::{self, APPLICATION, Ask, Copier};
 use crate::engine::postgres::session::{Session, Timeouts};
 use crate::engine::postgres::{auto_conf, connect, position, prepare, standby};
-use crate::runtime::HelperSpec;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
@@ -125,7 +124,8 @@ async fn copier(place: &Place, admin: &Session) -> Result<Copier, Trouble> {
 async fn configuration(place: &Place, admin: &Session) -> Result<String, Trouble> {
     let connection = volume::connection(place).await?;
     // Recovery keeps what V1 prepares.
-    let prepared = admin.text("SHOW max_prepared_transactions").await?.unwrap_or_default();
+    let prepared = admin.text("SHOW max_prepared_transactions").await?;
+    let prepared = prepared.ok_or_else(|| Trouble::bug("V1 does not say how much it may prepare"))?;
     let lines = [
         ("listen_addresses", ""),
         ("unix_socket_directories", "/tmp"),
@@ -167,18 +167,7 @@ async fn upgrader(place: &Place) -> Result<Orders, Trouble> {
     let conf = format!("shared_preload_libraries = {preload}\nmax_locks_per_transaction = 1024\nlc_messages = 'C'\n");
     let mut files = cluster::files(place)?;
     files.push(file("/switchover.conf".into(), conf));
-    let spec = HelperSpec {
-        name: loader::name(place),
-        image: place.plan.v2.image_id.clone(),
-        entrypoint: argv,
-        user: Some("0:0".into()),
-        network: Some(place.plan.private_network.clone()),
-        mounts: mounts(place),
-        files,
-        labels: place.plan.labels("V2"),
-        ..HelperSpec::default()
-    };
-    Orders::start(place, &spec, "a helper of V2's image").await
+    Orders::start(place, &loader::helper(place, argv, files), "a helper of V2's image").await
 }
 
 /// From the position of the last one on, V1's rows come by the subscriptions. DDL a moment before would be in the copy or
@@ -215,9 +204,9 @@ async fn last(place: &Place, admin: &Session) -> Result<String, Trouble> {
 
 /// An idle V1 is nudged: the position is that of the *next* record, and recovery would wait for one for ever.
 async fn recover(place: &Place, copier: &mut Copier, admin: &Session, lsn: &str) -> Result<(), Trouble> {
-    const NUDGE: &str = "SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'switchover', '')";
+    const NUDGE: &str = "SELECT pg_logical_emit_message(true, 'switchover', '')";
     copier.order(&format!("recover {lsn}"), "V1's server on the copy").await?;
-    admin.run(&format!("BEGIN; {NUDGE}; COMMIT")).await?;
+    admin.run(NUDGE).await?;
     let what = format!("the copy to have V1's log up to {lsn}");
     let wait = Wait {
         what: &what,
