@@ -104,6 +104,17 @@ impl Corner {
         assert!(child.wait().unwrap().success(), "a script for {database}");
     }
 
+    /// Of V1, by what they call themselves; none is left.
+    pub(crate) fn end_sessions(&self, application: &str) {
+        let v1 = self.v1_name();
+        let of = format!("FROM pg_stat_activity WHERE application_name = '{application}'");
+        let end = Instant::now() + Duration::from_secs(30);
+        while sql(&v1, &format!("SELECT count(pg_terminate_backend(pid)) {of}")) != "0" {
+            assert!(Instant::now() < end, "sessions called {application} do not end");
+            super::pause();
+        }
+    }
+
     /// A shell in a container that has the password of the tool's own role.
     pub(crate) fn inside_as_admin(&self, container: &str, script: &str) -> String {
         run(&["exec", "-e", &self.password(), container, "sh", "-c", script])

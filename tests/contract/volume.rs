@@ -26,19 +26,19 @@ const LOADED: &str =
 impl Load {
     fn start(container: &str, databases: &[&str]) -> Load {
         let twice: Vec<&str> = databases.iter().flat_map(|database| [*database, *database]).collect();
-        Load::of(container, &twice, "INSERT INTO counted SELECT nextval('counter');")
+        Load::of("inserting", container, &twice, "INSERT INTO counted SELECT nextval('counter');")
     }
 
     /// Recovery and upgrade meet prepared transactions.
     fn preparing(container: &str, database: &str) -> Load {
         let once = "BEGIN; INSERT INTO counted VALUES (-1); PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p';";
-        Load::of(container, &[database], once)
+        Load::of("preparing", container, &[database], once)
     }
 
-    fn of(container: &str, databases: &[&str], statements: &str) -> Load {
+    fn of(name: &str, container: &str, databases: &[&str], statements: &str) -> Load {
         let sessions = databases.iter().map(|database| {
             let script = format!(
-                "while :; do echo \"{statements}\"; done | \
+                "while :; do echo \"{statements}\"; done | PGAPPNAME='{name}' \
                  psql -X -q -U postgres -d {database} -v ON_ERROR_STOP=1 >/tmp/load 2>&1"
             );
             let mut command = Command::new("docker");
@@ -126,8 +126,8 @@ async fn across_versions(from: &str, to: &str) {
     let seeded = two.ensure_seeded().await.unwrap();
     println!("{from} → {to}: seeded in {:.1} s", began.elapsed().as_secs_f64());
     drop(preparing);
-    corner.inside(&v1, "pkill -f 'PREPARE TRANSACTION'; true");
-    corner.script(&v1, "two", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'PREPARE' AND pid <> pg_backend_pid();\nSELECT format('COMMIT PREPARED %L', gid) FROM pg_prepared_xacts \\gexec\n");
+    corner.end_sessions("preparing");
+    corner.script(&v1, "two", "SELECT format('COMMIT PREPARED %L', gid) FROM pg_prepared_xacts \\gexec\n");
     assert_eq!(two.ensure_seeded().await.unwrap().position, seeded.position, "a finished copy is not made again");
     let physical = "SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'physical'";
     assert_eq!(sql(&v1, physical), "0", "V1 keeps nothing for the copy any more");

@@ -9,14 +9,14 @@ use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, WaitContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateContainerOptions, ListContainersOptionsBuilder, StartContainerOptions,
+    WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
 use super::exec::Attached;
-use super::lifecycle::is_gone;
+use super::lifecycle::removed;
 use super::{Docker, Engine, Helper, HelperSpec, Output};
 use crate::runtime::{LABEL_HELPER, LABEL_RUN};
 use crate::trouble::Trouble;
@@ -120,12 +120,7 @@ fn mount((source, target, read_only): &(String, String, bool)) -> Mount {
 
 /// With the volumes that its image made for it: nothing of a helper stays.
 async fn remove(engine: &Engine, id: &str) -> Result<(), Trouble> {
-    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    match engine.api.remove_container(id, Some(options)).await {
-        Ok(()) => Ok(()),
-        Err(error) if is_gone(&error) => Ok(()),
-        Err(error) => Err(engine.trouble("cannot remove a helper", error)),
-    }
+    removed(engine, id, true).await
 }
 
 struct Running {

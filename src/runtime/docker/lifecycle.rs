@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 };
 
 use super::look::could_be_a_container;
-use super::{Container, Docker, said};
+use super::{Container, Docker, Engine, said};
 use crate::runtime::{LABEL_RUN, State};
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
@@ -110,7 +110,7 @@ impl Docker {
             return Err(Trouble::refused(format!("container {name} was not made by this run and is left alone")));
         }
         // With the volumes that the engine made for it alone; ours have names and stay.
-        self.remove(&found.id, true).await
+        removed(&self.engine, &found.id, true).await
     }
 
     pub(super) async fn have_retired(&self, id: &str) -> Result<(), Trouble> {
@@ -118,17 +118,8 @@ impl Docker {
             None => Ok(()),
             // A name may have moved to the other side.
             Some(found) if found.id != id => Err(Trouble::bug(format!("{id} is no full container id"))),
-            Some(found) if found.state != State::Running => self.remove(id, false).await,
+            Some(found) if found.state != State::Running => removed(&self.engine, id, false).await,
             Some(found) => Err(Trouble::refused(format!("container {} runs and is not removed", found.name))),
-        }
-    }
-
-    async fn remove(&self, id: &str, with_anonymous_volumes: bool) -> Result<(), Trouble> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(with_anonymous_volumes).build();
-        match self.engine.api.remove_container(id, Some(options)).await {
-            Ok(()) => Ok(()),
-            Err(error) if said::status(&error) == Some(404) => Ok(()),
-            Err(error) => Err(self.engine.trouble(format!("cannot remove container {id}"), error)),
         }
     }
 
@@ -195,6 +186,29 @@ pub(super) fn no_container(name: &str) -> Trouble {
 
 pub(super) fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
+}
+
+/// A container is gone, whoever else is removing it at the same time (a guard beside its tool).
+pub(super) async fn removed(engine: &Engine, id: &str, with_anonymous_volumes: bool) -> Result<(), Trouble> {
+    let what = format!("the engine to have removed container {id}");
+    let wait = Wait {
+        what: &what,
+        limit: Limit { name: "1 min", value: Duration::from_secs(60) },
+        every: Duration::from_millis(50),
+        kind: Kind::Failed,
+    };
+    wait::until(wait, &Teller::silent(), async || {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(with_anonymous_volumes).build();
+        match engine.api.remove_container(id, Some(options)).await {
+            Ok(()) => Ok(Look::Done(())),
+            Err(error) if is_gone(&error) => Ok(Look::Done(())),
+            Err(error) if said::status(&error) == Some(409) && said::message(&error).contains("in progress") => {
+                Ok(Look::NotYet("another removal of it is at work".into()))
+            }
+            Err(error) => Err(engine.trouble(format!("cannot remove container {id}"), error)),
+        }
+    })
+    .await
 }
 
 /// Whether an act failed because the thing is not there.
