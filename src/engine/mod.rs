@@ -17,6 +17,7 @@ use crate::runtime::{Container, Image, Runtime};
 use crate::tell::Teller;
 use crate::trouble::Trouble;
 
+mod mysql_wire;
 pub mod postgres;
 
 /// Every engine we know. A new one is a folder and a line here.

@@ -1,0 +1,1 @@
+//! Copying what a server holds to another one, by statements.

@@ -1,0 +1,1 @@
+//! A view of the data that stays as it is.
