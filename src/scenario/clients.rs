@@ -45,8 +45,10 @@ impl Clients {
         for (option, value) in numbers {
             command.arg(option).arg(value.to_string());
         }
-        command.args(["--user", &stage.database.user, "--database", &stage.database.name]);
-        command.env("SCENARIO_PASSWORD", &stage.database.password);
+        let database = &stage.database;
+        command.args(["--engine", database.engine.name(), "--user", &database.user]);
+        command.args(database.name.iter().flat_map(|name| ["--database", name]));
+        command.env("SCENARIO_PASSWORD", &database.password);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.process_group(0).kill_on_drop(true);
         let mut process = command.spawn().map_err(|e| Trouble::failed("cannot start the clients").because(e))?;
@@ -102,7 +104,7 @@ impl Clients {
         served
     }
 
-    /// For ever: finds out which container each new server start in the history belongs to, as long as it can be asked.
+    /// For ever: finds out which container each new server in the history belongs to, as long as it can be asked.
     pub(super) async fn watch_sides(&self, stage: &Stage) {
         let mut looked_at = 0;
         loop {
@@ -110,7 +112,7 @@ impl Clients {
             if new.is_empty() {
                 looked_at = count;
             } else if let Err(error) = self.recognise(stage).await {
-                tracing::debug!(error = error.one_line(), "cannot ask the servers for their start times");
+                tracing::debug!(error = error.one_line(), "cannot ask the servers who they are");
             }
             wait::pace(Duration::from_millis(100)).await;
         }
@@ -124,13 +126,13 @@ impl Clients {
     }
 
     pub(super) async fn recognise(&self, stage: &Stage) -> Result<(), Trouble> {
-        let starts = stage.server_starts().await?;
+        let servers = stage.servers().await?;
         let (made, v1) = (stage.servers_made().await?, stage.v1_now().await?);
-        for (start, container) in starts {
+        for (side, container) in servers {
             let place = made.iter().position(|id| *id == container);
             let name = if container == v1 { Some("v1".to_owned()) } else { place.map(|n| format!("v{}", n + 2)) };
             if let Some(name) = name {
-                self.sides.lock().unwrap_or_else(PoisonError::into_inner).insert(Side(start), name);
+                self.sides.lock().unwrap_or_else(PoisonError::into_inner).insert(side, name);
             }
         }
         Ok(())
@@ -173,12 +175,12 @@ async fn on_host(stage: &Stage, runner: &Path) -> Result<Command, Trouble> {
     let port = stage.database.port.to_string();
     let published = docker(["port", &stage.v1, &port]).ok().await?;
     let address = published.lines().next().unwrap_or_default();
-    let (_, port) = address.rsplit_once(':').ok_or_else(|| {
+    let (_, published) = address.rsplit_once(':').ok_or_else(|| {
         Trouble::usage("the clients go through the port, and V1 publishes none")
-            .hint("publish it in the compose file, as in `127.0.0.1:${PORT}:5432`")
+            .hint(format!("publish it in the compose file, as in `127.0.0.1:${{PORT}}:{port}`"))
     })?;
     let mut command = Command::new(runner);
-    command.args(["scenario", "workload", "--host", "127.0.0.1", "--port", port]);
+    command.args(["scenario", "workload", "--host", "127.0.0.1", "--port", published]);
     Ok(command)
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::database::Engine;
 use super::steps::{Step, StepText};
 use super::units::Span;
 use crate::trouble::Trouble;
@@ -46,28 +47,23 @@ pub(super) struct Scenario {
     pub(super) steps: Vec<Step>,
 }
 
-/// V1 when the scenario begins, and how its clients get in.
+/// V1 when the scenario begins, and how its clients get in. What is not said is found in V1's container.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Database {
     pub(super) service: String,
-    pub(super) name: String,
-    pub(super) user: String,
+    pub(super) engine: Option<Engine>,
+    pub(super) name: Option<String>,
+    pub(super) user: Option<String>,
     /// A test's password, for a database that lives for minutes.
-    pub(super) password: String,
+    pub(super) password: Option<String>,
     /// Where the server listens inside its container.
-    pub(super) port: u16,
+    pub(super) port: Option<u16>,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Database {
-            service: "db".into(),
-            name: "postgres".into(),
-            user: "postgres".into(),
-            password: "secret".into(),
-            port: 5432,
-        }
+        Database { service: "db".into(), engine: None, name: None, user: None, password: None, port: None }
     }
 }
 

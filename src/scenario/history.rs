@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// Microseconds since 1970.
 pub(super) type Micros = u64;
 
-/// A server that answered, named by the time it was started: two servers never share it, a copy does not take it
-/// along, and no address is involved.
+/// A server that answered, named by its start ([`Engine::side`](super::database::Engine::side)): two servers never share
+/// it, a copy does not take it along, and no address is involved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Side(pub(super) i64);

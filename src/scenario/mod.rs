@@ -6,6 +6,7 @@
 
 mod clients;
 mod command;
+mod database;
 mod expect;
 mod faults;
 mod file;

@@ -15,7 +15,7 @@ use super::report::say;
 use super::stage::Stage;
 use super::steps::{Act, Exec, Run, Sql, WaitFor};
 use super::tool::{CRASH_AT, Tool};
-use super::v1_state::{Access, State};
+use super::v1_state::State;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
@@ -139,8 +139,7 @@ impl<'a> Play<'a> {
     }
 
     pub(super) async fn v1_state(&self) -> Result<State, Trouble> {
-        let database = &self.stage.database;
-        State::take(Access { container: &self.stage.v1, user: &database.user, database: &database.name }).await
+        State::take(&self.stage.v1, &self.stage.database).await
     }
 
     async fn exec(&self, exec: &Exec) -> Result<(), Trouble> {
@@ -155,7 +154,7 @@ impl<'a> Play<'a> {
 
     async fn sql(&self, sql: &Sql) -> Result<Look<()>, Trouble> {
         let container = self.stage.container(&sql.on).await?;
-        let answer = self.stage.sql(&container, &self.stage.vars.fill(&sql.run)?).await?;
+        let answer = self.stage.database.ask(&container, &self.stage.vars.fill(&sql.run)?).await?;
         Ok(match &sql.is {
             Some(wanted) if *wanted != answer => Look::NotYet(format!("{} answers `{answer}`, not `{wanted}`", sql.on)),
             _ => Look::Done(()),

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::command::{Call, docker};
-use super::file::Database;
+use super::database::Database;
+use super::file;
+use super::history::Side;
 use super::units::Vars;
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
@@ -25,6 +27,9 @@ pub(super) struct Stage {
     /// The state of the tool, its output, the history: kept when the scenario fails.
     pub(super) work: PathBuf,
     pub(super) vars: Vars,
+    /// What the scenario says of its database.
+    said: file::Database,
+    /// How to get in, once V1 is there.
     pub(super) database: Database,
     compose: Vec<String>,
     /// V1's container, by id: names change hands.
@@ -60,7 +65,7 @@ impl Stage {
         project: String,
         dir: &Path,
         compose_file: &str,
-        database: Database,
+        said: file::Database,
         vars: Vars,
         work: PathBuf,
         tell: Teller,
@@ -68,8 +73,9 @@ impl Stage {
         let mut compose: Vec<String> = compose_command().await?;
         let file = dir.join(compose_file);
         compose.extend(["-p".into(), project.clone(), "-f".into(), file.display().to_string()]);
-        let stage = Stage { project, dir: dir.to_owned(), work, vars, database, compose, v1: String::new(), tell };
-        Ok(stage)
+        let (dir, v1) = (dir.to_owned(), String::new());
+        let database = Database::of(&Value::Null, &said);
+        Ok(Stage { project, dir, work, vars, said, database, compose, v1, tell })
     }
 
     pub(super) async fn start(&mut self) -> Result<(), Trouble> {
@@ -78,9 +84,10 @@ impl Stage {
                 .because(error)
                 .hint("the images are made by `./dev setup`; V1_IMAGE and V2_IMAGE name others")
         })?;
-        self.v1 = self.service(&self.database.service).await?;
-        let name = self.inspect(&self.v1).await?.name().to_owned();
-        self.vars.set("V1", name);
+        self.v1 = self.service(&self.said.service).await?;
+        let found = self.inspect(&self.v1).await?;
+        self.database = Database::of(&found.0, &self.said);
+        self.vars.set("V1", found.name());
         self.vars.set("V1_ID", self.v1.as_str());
         self.wait_until_served().await
     }
@@ -116,7 +123,7 @@ impl Stage {
     pub(super) async fn v1_now(&self) -> Result<String, Trouble> {
         match docker(["container", "inspect", &self.v1]).end().await?.ok {
             true => Ok(self.v1.clone()),
-            false => self.service(&self.database.service).await,
+            false => self.service(&self.said.service).await,
         }
     }
 
@@ -157,33 +164,6 @@ impl Stage {
         Ok(objects.iter().filter_map(|found| found["Name"].as_str().map(str::to_owned)).collect())
     }
 
-    /// A statement on a server through its own socket, as `psql -At` prints it.
-    pub(super) async fn sql(&self, container: &str, sql: &str) -> Result<String, Trouble> {
-        self.psql(container, &[], sql).await
-    }
-
-    async fn psql(&self, container: &str, more: &[&str], sql: &str) -> Result<String, Trouble> {
-        let Database { user, name, .. } = &self.database;
-        let words = [
-            "exec",
-            "-i",
-            "-e",
-            "PGPASSWORD",
-            container,
-            "psql",
-            "-XAtq",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-U",
-            user,
-            "-d",
-            name,
-        ];
-        let password = BTreeMap::from([("PGPASSWORD".to_owned(), self.database.password.clone())]);
-        docker(words.into_iter().chain(more.iter().copied())).env(&password).stdin(sql).ok().await
-    }
-
-    /// Over TCP: the temporary server of an image's first start listens on its socket only.
     async fn wait_until_served(&self) -> Result<(), Trouble> {
         let wait = Wait {
             what: "V1 to serve",
@@ -191,29 +171,26 @@ impl Stage {
             every: Duration::from_millis(200),
             kind: Kind::Failed,
         };
-        wait::until(wait, &self.tell, async || match self.psql(&self.v1, &["-h", "127.0.0.1"], "select 1").await {
-            Ok(_) => Ok(Look::Done(())),
+        wait::until(wait, &self.tell, async || match self.database.answers(&self.v1).await {
+            Ok(()) => Ok(Look::Done(())),
             Err(error) => Ok(Look::NotYet(error.one_line())),
         })
         .await
     }
 
-    /// Every server start among the running containers of the scenario, with the container's id.
-    pub(super) async fn server_starts(&self) -> Result<BTreeMap<i64, String>, Trouble> {
-        let mut starts = BTreeMap::new();
+    /// Every server among the running containers of the scenario, with the container's id.
+    pub(super) async fn servers(&self) -> Result<BTreeMap<Side, String>, Trouble> {
+        let mut servers = BTreeMap::new();
         for container in self.containers().await? {
             if !container.is_running() {
                 continue;
             }
-            let sql = "select (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint";
             // Not every container is a database, and a closed one does not answer.
-            if let Ok(answer) = self.sql(container.id(), sql).await
-                && let Ok(start) = answer.parse()
-            {
-                starts.insert(start, container.id().to_owned());
+            if let Ok(side) = self.database.side(container.id()).await {
+                servers.insert(side, container.id().to_owned());
             }
         }
-        Ok(starts)
+        Ok(servers)
     }
 
     /// Keeps what every container wrote and how it stands.

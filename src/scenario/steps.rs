@@ -198,7 +198,7 @@ pub(super) struct Exec {
 pub(super) struct Sql {
     pub(super) on: String,
     pub(super) run: String,
-    /// What it must answer (unaligned, as `psql -At`).
+    /// What it must answer, as the engine's own client prints it without heading and frame.
     pub(super) is: Option<String>,
 }
 

@@ -1,71 +1,38 @@
 //! Everything about a server and its container that a refused or aborted switchover must leave as it was.
 
+mod mysql;
+mod postgres;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::command::docker;
+use super::database::{Database, Engine};
+use super::file;
 use crate::trouble::Trouble;
 
 /// What is compared, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State(BTreeMap<String, String>);
 
-/// How to get in: a superuser over the container's own socket.
-#[derive(Clone, Copy, Debug)]
-pub struct Access<'a> {
-    pub container: &'a str,
-    pub user: &'a str,
-    pub database: &'a str,
-}
-
-const QUERIES: [(&str, &str); 9] = [
-    (
-        "settings",
-        "select name, setting, source, pending_restart from pg_settings where source not in ('client', 'session') order by 1",
-    ),
-    ("settings by role", "select setdatabase, setrole, setconfig from pg_db_role_setting order by 1, 2"),
-    (
-        "roles",
-        "select rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
-            rolconnlimit, md5(rolpassword), rolvaliduntil from pg_authid order by 1",
-    ),
-    ("memberships", "select roleid::regrole, member::regrole, admin_option from pg_auth_members order by 1, 2"),
-    ("slots", "select slot_name, plugin, slot_type, database from pg_replication_slots order by 1"),
-    (
-        "publications and subscriptions",
-        "select 'p', pubname from pg_publication union select 's', subname from pg_subscription order by 1, 2",
-    ),
-    (
-        "how rows are told apart",
-        "select oid::regclass, relreplident from pg_class where relkind = 'r' and oid >= 16384 order by 1",
-    ),
-    ("databases", "select datname, datallowconn, datconnlimit, datacl from pg_database order by 1"),
-    (
-        "schemas and extensions",
-        "select 's', nspname from pg_namespace where nspname !~ '^pg_(toast_)?temp' union select 'e', extname from pg_extension order by 1, 2",
-    ),
-];
-
-/// The files that decide who gets in and how the server starts, and what else lies beside them.
-const FILES: &str = r#"cd "$1" && ls -A && for f in postgresql.conf postgresql.auto.conf pg_hba.conf pg_ident.conf; do echo "== $f"; cat "$f"; done"#;
-
 impl State {
+    /// Of any container, with the accounts that a scenario would assume there.
+    pub async fn of(container: &str) -> Result<Self, Trouble> {
+        let found = inspect(container).await?;
+        State::take(container, &Database::of(&found, &file::Database::default())).await
+    }
+
     /// Of a container that does not run, only what the engine says of it.
-    pub async fn take(access: Access<'_>) -> Result<Self, Trouble> {
-        let Access { container, user, database } = access;
-        let mut state = container_state(container).await?;
-        if state.get(RUNS).is_none_or(|runs| runs != "\"running\"") || !has_server(access).await? {
-            return Ok(State(state));
+    pub(super) async fn take(container: &str, database: &Database) -> Result<Self, Trouble> {
+        let mut state = container_state(&inspect(container).await?);
+        let runs = state.get(RUNS).is_some_and(|runs| runs == "\"running\"");
+        if runs && database.ask(container, "select 1").await.is_ok() {
+            match database.engine {
+                Engine::Postgres => postgres::note(&mut state, container, database).await?,
+                Engine::Mysql | Engine::Mariadb => mysql::note(&mut state, container, database).await?,
+            }
         }
-        for (name, query) in QUERIES {
-            let psql = ["exec", container, "psql", "-XAtq", "-U", user, "-d", database, "-c", query];
-            state.insert(name.to_owned(), docker(psql).ok().await?);
-        }
-        let directory = ["exec", container, "psql", "-XAtq", "-U", user, "-d", database, "-c", "show data_directory"];
-        let directory = docker(directory).ok().await?;
-        let files = docker(["exec", container, "sh", "-c", FILES, "sh", &directory]).ok().await?;
-        state.insert("files".to_owned(), files);
         Ok(State(state))
     }
 
@@ -87,15 +54,13 @@ impl State {
 
 const RUNS: &str = "container: status";
 
-async fn has_server(Access { container, user, database }: Access<'_>) -> Result<bool, Trouble> {
-    let psql = ["exec", container, "psql", "-XAtq", "-U", user, "-d", database, "-c", "select 1"];
-    Ok(docker(psql).end().await?.ok)
-}
-
-async fn container_state(container: &str) -> Result<BTreeMap<String, String>, Trouble> {
+async fn inspect(container: &str) -> Result<Value, Trouble> {
     let text = docker(["container", "inspect", container]).ok().await?;
     let all: Value = serde_json::from_str(&text).map_err(|e| Trouble::bug("docker inspect is not JSON").because(e))?;
-    let found = &all[0];
+    Ok(all[0].clone())
+}
+
+fn container_state(found: &Value) -> BTreeMap<String, String> {
     let mut state = BTreeMap::new();
     let mut note = |name: &str, value: &Value| state.insert(format!("container: {name}"), format!("{value:#}"));
     note("name", &found["Name"]);
@@ -109,5 +74,5 @@ async fn container_state(container: &str) -> Result<BTreeMap<String, String>, Tr
         let address = json!([network["Aliases"], network["IPAddress"], network["IPAMConfig"], network["DriverOpts"]]);
         note(&format!("network {name}"), &address);
     }
-    Ok(state)
+    state
 }

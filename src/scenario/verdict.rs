@@ -14,7 +14,7 @@ use super::history::{Change, End, Final, Found, History, Micros, Op, Side};
 /// What the history is judged by.
 pub(super) struct Court<'a> {
     pub(super) history: &'a History,
-    /// Which container each server start belongs to: `v1`, `v2`, …
+    /// Which container each server belongs to: `v1`, `v2`, …
     pub(super) sides: &'a BTreeMap<Side, String>,
     /// The sides in the order in which the clients were meant to be on them.
     pub(super) journey: &'a [String],

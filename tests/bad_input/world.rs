@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use switchover::scenario::v1_state::{Access, State};
+use switchover::scenario::v1_state::State;
 
 /// A call of the tool that must be refused.
 pub(crate) struct Case {
@@ -245,9 +245,8 @@ impl World {
 }
 
 fn state(container: &str) -> State {
-    let access = Access { container, user: "postgres", database: "postgres" };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(State::take(access)).unwrap()
+    runtime.block_on(State::of(container)).unwrap()
 }
 
 impl Drop for World {

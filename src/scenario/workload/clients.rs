@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Recorder;
-use super::postgres::{Address, Client, Failed};
+use super::{Address, Client, Failed, Recorder};
 use crate::scenario::history::{Change, End, Found, Op, Read, Record, now};
 use crate::wait::{self, Limit};
 
@@ -51,15 +50,14 @@ impl Writer {
     }
 
     pub(super) async fn run(mut self, bounds: &Bounds, recorder: &Recorder) {
-        let mut connection: Option<Client> = None;
+        let mut connection = None;
         while !bounds.stopped() {
             let mut op = self.next_op();
-            let answer = attempt(&mut connection, bounds, async |client: &Client| client.transact(&op).await).await;
+            let answer = attempt(&mut connection, bounds, async |client| client.transact(&op).await).await;
             op.ended = now();
             match answer {
                 Ok((side, serial)) => {
-                    (op.end, op.side) = (End::Acknowledged, Some(side));
-                    op.serial = (op.change == Change::Insert).then_some(serial);
+                    (op.end, op.side, op.serial) = (End::Acknowledged, Some(side), serial);
                     self.remember(&op);
                 }
                 Err(failed) => (op.end, op.why) = (failed.end, Some(failed.why)),
@@ -125,7 +123,7 @@ impl Reader {
     }
 
     pub(super) async fn run(self, bounds: &Bounds, recorder: &Recorder) {
-        let mut connection: Option<Client> = None;
+        let mut connection = None;
         for (writer, known) in (1..).zip(&self.writers).cycle() {
             if bounds.stopped() {
                 break;
@@ -133,7 +131,7 @@ impl Reader {
             let mut pause = bounds.pause;
             if let Some(row) = known.0.get() {
                 let began = now();
-                let answer = attempt(&mut connection, bounds, async |c: &Client| c.find(writer, row).await).await;
+                let answer = attempt(&mut connection, bounds, async |c| c.find(writer, row).await).await;
                 let found = match answer {
                     Ok(true) => Found::Yes,
                     Ok(false) => Found::Missing,
@@ -151,21 +149,20 @@ impl Reader {
 
 /// One try: connects if need be, and drops the connection after any failure.
 async fn attempt<T>(
-    connection: &mut Option<Client>,
+    connection: &mut Option<Box<dyn Client>>,
     bounds: &Bounds,
-    act: impl AsyncFnOnce(&Client) -> Result<T, Failed>,
+    act: impl AsyncFnOnce(&mut dyn Client) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
-    let client = match connection.take() {
+    let mut client = match connection.take() {
         Some(client) if !client.is_closed() => client,
-        _ => Client::connect(&bounds.address)
-            .await
-            .map_err(|error| Failed { end: End::Refused, why: error.one_line() })?,
+        _ => bounds.address.connect().await.map_err(|error| Failed { end: End::Refused, why: error.one_line() })?,
     };
     client.clear_stage();
-    let answer = match wait::within(bounds.patience, "a client's transaction", async { Ok(act(&client).await) }).await {
-        Ok(answer) => answer,
-        Err(gave_up) => Err(Failed { end: client.stage(), why: gave_up.what }),
-    };
+    let answer =
+        match wait::within(bounds.patience, "a client's transaction", async { Ok(act(client.as_mut()).await) }).await {
+            Ok(answer) => answer,
+            Err(gave_up) => Err(Failed { end: client.stage(), why: gave_up.what }),
+        };
     if answer.is_ok() {
         *connection = Some(client);
     }

@@ -1,21 +1,15 @@
 //! One client's connection to a PostgreSQL server.
 
-use std::cell::Cell;
-use std::time::Duration;
-
+use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Config, Error, NoTls};
 
-use super::Recorder;
+use super::{Address, Client, Failed, Recorder};
+use crate::scenario::database::Engine;
 use crate::scenario::history::{Change, End, Op, Record, Side};
 use crate::trouble::Trouble;
-use crate::wait::{self, Limit};
 
-/// A connection that is not there after this time is tried again.
-const CONNECT: Limit<'_> = Limit { name: "connect-timeout", value: Duration::from_secs(2) };
-
-/// The ledger has no key on purpose: a transaction that is applied twice must show, not fail.
 const TABLES: &str = "
     create schema if not exists scenario;
     create table if not exists scenario.rows (writer int, n bigint, value bigint not null, serial bigint not null,
@@ -25,74 +19,55 @@ const TABLES: &str = "
     create sequence if not exists scenario.serial;
     truncate scenario.rows, scenario.ledger";
 
-/// The server's start names the side: a promoted replica keeps its own, and nobody else has it.
-const ANSWER: &str = "returning serial, (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint";
-const SIDE: &str = "select (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint";
-
-pub(super) struct Address {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) database: String,
-}
-
-/// A transaction that did not end well.
-pub(super) struct Failed {
-    pub(super) end: End,
-    pub(super) why: String,
-}
-
-pub(super) struct Client {
+struct Connection {
     server: tokio_postgres::Client,
     driver: JoinHandle<Result<(), Error>>,
     /// What a failure at this moment would mean.
-    stage: Cell<End>,
+    stage: End,
 }
 
-impl Drop for Client {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-impl Client {
-    /// Resolves the name anew each time.
-    pub(super) async fn connect(address: &Address) -> Result<Self, Trouble> {
-        let mut config = Config::new();
-        config.host(&address.host).port(address.port).user(&address.user).password(&address.password);
-        config.dbname(&address.database).application_name("switchover-scenario");
-        let connecting = async { config.connect(NoTls).await.map_err(|e| Trouble::failed(short(&e))) };
-        let (server, connection) = wait::within(CONNECT, "connecting", connecting).await?;
-        Ok(Client { server, driver: tokio::spawn(connection), stage: Cell::new(End::Refused) })
-    }
+pub(super) async fn connect(address: &Address) -> Result<Box<dyn Client>, Trouble> {
+    let mut config = Config::new();
+    config.host(&address.host).port(address.port).user(&address.user).password(&address.password);
+    config.dbname(address.database.as_ref().unwrap_or(&address.user)).application_name("switchover-scenario");
+    let (server, connection) = config.connect(NoTls).await.map_err(|e| Trouble::failed(short(&e)))?;
+    Ok(Box::new(Connection { server, driver: tokio::spawn(connection), stage: End::Refused }))
+}
 
-    pub(super) fn is_closed(&self) -> bool {
+#[async_trait(?Send)]
+impl Client for Connection {
+    fn is_closed(&self) -> bool {
         self.server.is_closed()
     }
 
-    pub(super) fn clear_stage(&self) {
-        self.stage.set(End::Refused);
+    fn stage(&self) -> End {
+        self.stage
     }
 
-    pub(super) fn stage(&self) -> End {
-        self.stage.get()
+    fn clear_stage(&mut self) {
+        self.stage = End::Refused;
     }
 
-    pub(super) async fn make_tables(&mut self) -> Result<(), Error> {
-        self.server.batch_execute(TABLES).await
+    async fn make_tables(&mut self) -> Result<(), Trouble> {
+        self.server.batch_execute(TABLES).await.map_err(|error| Trouble::failed(short(&error)))
     }
 
-    /// Begin, change one row and the ledger, commit; answers who did it and the number from the sequence.
-    pub(super) async fn transact(&self, op: &Op) -> Result<(Side, i64), Failed> {
+    async fn transact(&mut self, op: &Op) -> Result<(Side, Option<i64>), Failed> {
         self.server.batch_execute("begin").await.map_err(|error| self.failed(&error))?;
-        self.stage.set(End::Middle);
+        self.stage = End::Middle;
         let change = match op.change {
             Change::Insert => "insert into scenario.rows values ($1, $3, $2, nextval('scenario.serial'))",
             Change::Update => "update scenario.rows set value = $2 where writer = $1 and n = $3",
             Change::Delete => "delete from scenario.rows where writer = $1 and n = $3",
         };
-        let sql = format!("with ledger as (insert into scenario.ledger values ($1, $2)) {change} {ANSWER}");
+        let (ledger, side) = ("insert into scenario.ledger values ($1, $2)", Engine::Postgres.side());
+        let sql = format!("with ledger as ({ledger}) {change} returning serial, ({side})");
         let values = [(&op.writer as _, Type::INT4), (&op.n as _, Type::INT8), (&op.row as _, Type::INT8)];
         let rows = self.server.query_typed(&sql, &values).await.map_err(|error| self.failed(&error))?;
         let Some(row) = rows.first() else {
@@ -100,21 +75,25 @@ impl Client {
         };
         let (serial, side) = (row.get(0), Side(row.get(1)));
         // From here on only an answer tells: an error, too, can come after the commit.
-        self.stage.set(End::Unknown);
+        self.stage = End::Unknown;
         self.server.batch_execute("commit").await.map_err(|error| self.failed(&error))?;
-        Ok((side, serial))
+        Ok((side, (op.change == Change::Insert).then_some(serial)))
     }
 
-    /// Whether the row is there.
-    pub(super) async fn find(&self, writer: i32, row: i64) -> Result<bool, Failed> {
+    async fn find(&mut self, writer: i32, row: i64) -> Result<bool, Failed> {
         let sql = "select 1 from scenario.rows where writer = $1 and n = $2";
         let values = [(&writer as _, Type::INT4), (&row as _, Type::INT8)];
         let rows = self.server.query_typed(sql, &values).await.map_err(|error| self.failed(&error))?;
         Ok(!rows.is_empty())
     }
 
-    /// Tells every row of the final tables, of one snapshot.
-    pub(super) async fn read_all(&self, recorder: &Recorder) -> Result<Side, Error> {
+    async fn read_all(&mut self, recorder: &Recorder) -> Result<Side, Trouble> {
+        self.tell_all(recorder).await.map_err(|error| Trouble::failed(short(&error)))
+    }
+}
+
+impl Connection {
+    async fn tell_all(&self, recorder: &Recorder) -> Result<Side, Error> {
         self.server.batch_execute("begin isolation level repeatable read, read only").await?;
         for row in self.server.query("select writer, n, value, serial from scenario.rows", &[]).await? {
             let [n, value, serial] = [1, 2, 3].map(|at| row.get(at));
@@ -124,13 +103,13 @@ impl Client {
         for row in self.server.query(ledger, &[]).await? {
             recorder.tell(Record::Ledger { writer: row.get(0), n: row.get(1), times: row.get(2) });
         }
-        let row = self.server.query_one(SIDE, &[]).await?;
+        let row = self.server.query_one(Engine::Postgres.side(), &[]).await?;
         self.server.batch_execute("commit").await?;
         Ok(Side(row.get(0)))
     }
 
     fn failed(&self, error: &Error) -> Failed {
-        Failed { end: self.stage.get(), why: short(error) }
+        Failed { end: self.stage, why: short(error) }
     }
 }
 
