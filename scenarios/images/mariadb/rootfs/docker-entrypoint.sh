@@ -174,12 +174,16 @@ initialise() {
   log Note 'MariaDB init process done. Ready for start up.'
 }
 
-# Patch releases need none. The file got its present name in 11.0, so data from before has none of that name.
+# Says which version's the data is. It got its present name in 11.0, so data from before has none of that name.
+upgrade_info() {
+  if [[ $MARIADB_VERSION == *:10.* ]]; then echo "$datadir/mysql_upgrade_info"; else echo "$datadir/mariadb_upgrade_info"; fi
+}
+
+# Between patch releases there is nothing to upgrade.
 needs_upgrade() {
-  local info=$datadir/mariadb_upgrade_info new old
+  local new old
   new=$(cut -d . -f 1,2 <<<"${MARIADB_VERSION#*:}")
-  ((${new%.*} >= 11)) || info=$datadir/mysql_upgrade_info
-  old=$(cut -d . -f 1,2 "$info" 2>/dev/null) || return 0
+  old=$(cut -d . -f 1,2 "$(upgrade_info)" 2>/dev/null) || return 0
   [[ $old != "$new" && $(printf '%s\n' "$old" "$new" | sort --version-sort | head -n 1) == "$old" ]] ||
     [[ ! -f $datadir/.my-healthcheck.cnf ]]
 }
@@ -193,8 +197,8 @@ upgrade() {
   local arguments=("$@" --skip-grant-tables --loose-innodb_buffer_pool_dump_at_shutdown=0 --skip-slave-start)
   start_temporary "${arguments[@]}"
   if [[ ${MARIADB_DISABLE_UPGRADE_BACKUP-} != 1 ]]; then
-    local old=unknown_version
-    [[ ! -s $datadir/mariadb_upgrade_info ]] || old=$(<"$datadir/mariadb_upgrade_info")
+    local old
+    old=$(cat "$(upgrade_info)" 2>/dev/null) || old=unknown_version
     log Note "Backing up system database to system_mysql_backup_$old.sql.zst"
     mariadb-dump --skip-lock-tables --replace --databases mysql --socket="$socket" | zstd >"$datadir/system_mysql_backup_$old.sql.zst" ||
       fail "Unable backup system database for upgrade from $old."
