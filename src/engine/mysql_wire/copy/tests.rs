@@ -1,0 +1,5 @@
+//! Copies between real servers: what is there on the one is on the other, whatever it is.
+
+mod filling;
+mod mysql;
+mod server;
