@@ -12,10 +12,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::engine) use accounts::{Accounts, accounts};
-pub(in crate::engine) use inventory::{Inventory, Name, inventory};
+pub(in crate::engine) use accounts::accounts;
+pub(in crate::engine) use inventory::{Name, inventory};
 pub(in crate::engine) use objects::objects;
-pub(in crate::engine) use rows::{Copied, Speed, rows};
+pub(in crate::engine) use rows::{Speed, rows};
 pub(in crate::engine) use tables::tables;
 
 use super::session::Session;

@@ -12,43 +12,87 @@ use crate::trouble::Trouble;
 /// Modes that made accounts or tables another thing in the past and are unknown to MySQL today.
 const GONE: [&str; 1] = ["NO_AUTO_CREATE_USER"];
 
-/// All of the inventory's are on `v2`. To be run after the accounts are there, whose rights views may need. Says which
-/// views were not made, as they cannot be used on `v1` either.
-pub(in crate::engine) async fn objects(
-    v1: &Session,
-    v2: &Session,
-    inventory: &Inventory,
-) -> Result<Vec<String>, Trouble> {
+/// What acts on rows, as it was at one moment of `v1`.
+pub(in crate::engine) struct Objects {
+    routines: Vec<Object>,
+    views: Vec<Object>,
+    triggers: Vec<Object>,
+    events: Vec<Object>,
+    /// Collations of schemas, by name.
+    collations: BTreeMap<String, String>,
+}
+
+struct Object {
+    kind: String,
+    name: Name,
+    shown: Shown,
+}
+
+/// Reads the definitions of what is in the inventory.
+pub(in crate::engine) async fn objects(v1: &Session, inventory: &Inventory) -> Result<Objects, Trouble> {
     fit_teller(v1).await?;
-    let play = Play { v1, v2, inventory };
+    let mut routines = Vec::new();
     for routine in &inventory.routines {
-        play.one(&routine.kind, &routine.name).await?;
+        routines.push(read(v1, &routine.kind, &routine.name).await?);
     }
-    let broken = play.views().await?;
+    let (mut views, mut triggers, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    for view in &inventory.views {
+        views.push(read(v1, "VIEW", view).await?);
+    }
     for trigger in &inventory.triggers {
-        play.one("TRIGGER", trigger).await?;
+        triggers.push(read(v1, "TRIGGER", trigger).await?);
     }
     for event in &inventory.events {
-        play.one("EVENT", &event.name).await?;
+        events.push(read(v1, "EVENT", &event.name).await?);
     }
-    Ok(broken)
+    let collations = inventory.schemas.iter().map(|schema| (schema.name.clone(), schema.collation.clone())).collect();
+    Ok(Objects { routines, views, triggers, events, collations })
+}
+
+async fn read(v1: &Session, kind: &str, name: &Name) -> Result<Object, Trouble> {
+    let what = kind.to_lowercase();
+    // As the server has it: in the character set of whoever made it.
+    v1.run("SET SESSION character_set_results = binary").await?;
+    let shown = v1.bytes(&format!("SHOW CREATE {kind} {}", name.quoted())).await;
+    v1.run("SET SESSION character_set_results = utf8mb4").await?;
+    let shown = shown?.and_then(Shown::of).ok_or_else(|| {
+        Trouble::failed(format!("the definition of {what} {name} is not to be had"))
+            .hint("it went away while it was copied, or we may not read it")
+    })?;
+    Ok(Object { kind: kind.to_owned(), name: name.clone(), shown })
+}
+
+impl Objects {
+    /// All of them are on `v2`. To be run after rows and accounts are there, whose rights views may need. Says which views were
+    /// not made, as they cannot be used on `v1` either.
+    pub(in crate::engine) async fn make(self, v1: &Session, v2: &Session) -> Result<Vec<String>, Trouble> {
+        let play = Play { v1, v2, collations: &self.collations };
+        for routine in &self.routines {
+            play.one(routine).await?;
+        }
+        let broken = play.views(&self.views).await?;
+        for object in self.triggers.iter().chain(&self.events) {
+            play.one(object).await?;
+        }
+        Ok(broken)
+    }
 }
 
 struct Play<'a> {
     v1: &'a Session,
     v2: &'a Session,
-    inventory: &'a Inventory,
+    collations: &'a BTreeMap<String, String>,
 }
 
 impl Play<'_> {
     /// Views use each other, and nothing says in which order: whichever can be made is, until all are.
-    async fn views(&self) -> Result<Vec<String>, Trouble> {
-        let mut left: Vec<&Name> = self.inventory.views.iter().collect();
+    async fn views(&self, all: &[Object]) -> Result<Vec<String>, Trouble> {
+        let mut left: Vec<&Object> = all.iter().collect();
         loop {
             let before = left.len();
             let mut failed = Vec::new();
             for view in std::mem::take(&mut left) {
-                if let Err(trouble) = self.one("VIEW", view).await {
+                if let Err(trouble) = self.one(view).await {
                     left.push(view);
                     failed.push(trouble);
                 }
@@ -63,29 +107,21 @@ impl Play<'_> {
     }
 
     /// A view that is of no use on V1 is no reason to stop.
-    async fn broken(&self, left: Vec<&Name>, failed: Vec<Trouble>) -> Result<Vec<String>, Trouble> {
+    async fn broken(&self, left: Vec<&Object>, failed: Vec<Trouble>) -> Result<Vec<String>, Trouble> {
         let mut broken = Vec::new();
         for (view, trouble) in left.into_iter().zip(failed) {
-            let used = format!("SELECT 1 FROM {} LIMIT 0", view.quoted());
+            let used = format!("SELECT 1 FROM {} LIMIT 0", view.name.quoted());
             if self.v1.run(&used).await.is_ok() {
                 return Err(trouble);
             }
-            broken.push(format!("view {view}"));
+            broken.push(format!("view {}", view.name));
         }
         Ok(broken)
     }
 
-    async fn one(&self, kind: &str, name: &Name) -> Result<(), Trouble> {
-        let what = kind.to_lowercase();
-        // As the server has it: in the character set of whoever made it.
-        self.v1.run("SET SESSION character_set_results = binary").await?;
-        let shown = self.v1.bytes(&format!("SHOW CREATE {kind} {}", name.quoted())).await;
-        self.v1.run("SET SESSION character_set_results = utf8mb4").await?;
-        let shown = shown?.and_then(Shown::of).ok_or_else(|| {
-            Trouble::failed(format!("the definition of {what} {name} is not to be had"))
-                .hint("it went away while it was copied, or we may not read it")
-        })?;
-        let made = self.made(&shown, name).await;
+    async fn one(&self, object: &Object) -> Result<(), Trouble> {
+        let (what, name) = (object.kind.to_lowercase(), &object.name);
+        let made = self.made(&object.shown, name).await;
         fit_writer(self.v2).await?;
         made.map_err(|trouble| Trouble::failed(format!("{what} {name} was not made")).because(trouble))
     }
@@ -94,8 +130,7 @@ impl Play<'_> {
         let schema = ident(&name.schema);
         self.v2.run(&format!("USE {schema}")).await?;
         // What a routine takes its parameters' collation from is noted with it when it is made.
-        let now = self.inventory.schemas.iter().find(|known| known.name == name.schema);
-        let now = now.map(|schema| schema.collation.as_str());
+        let now = self.collations.get(&name.schema).map(String::as_str);
         let other = shown.of_schema.as_deref().filter(|then| Some(*then) != now).zip(now);
         if let Some((then, _)) = other {
             self.v2.run(&format!("ALTER DATABASE {schema} COLLATE {}", literal(then))).await?;
