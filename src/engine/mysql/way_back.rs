@@ -8,7 +8,8 @@ use super::connect::{self, Session};
 use super::{follow, position, prepare};
 use crate::engine::Place;
 use crate::engine::mysql_wire::quote::literal;
-use crate::trouble::Trouble;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
 
 /// Stopped loses nothing: all of it is on V2.
 const STOP_WITHIN: Duration = Duration::from_secs(120);
@@ -44,19 +45,27 @@ async fn follows(place: &Place, kept: Option<Rc<Session>>) -> Result<String, Tro
     Ok(sentence)
 }
 
-/// What it has and the other side has not, a switchback would bring there without a word.
+/// What it has and the other side has not, a switchback would bring there without a word. A follower may have read what its leader
+/// is just about to call done.
 pub(super) async fn refuse_errant(session: &Session, place: &Place) -> Result<(), Trouble> {
     let other = Place { side: place.side.other(), ..place.clone() };
     let other = connect::admin(&other, prepare::timeouts(place)).await?;
-    let theirs = position::now(&other).await?.set;
-    let sql = format!("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_executed, {})", literal(&theirs));
-    match session.text(&sql).await?.map(|set| position::one_line(&set)) {
-        Some(set) if !set.is_empty() => {
-            Err(Trouble::failed(format!("{} has transactions that {} has not: {set}", place.side, place.side.other()))
-                .hint("mysqlbinlog --include-gtids shows them"))
-        }
-        _ => Ok(()),
-    }
+    let ours = session.text("SELECT @@GLOBAL.gtid_executed").await?.unwrap_or_default();
+    let sql = format!("SELECT GTID_SUBTRACT({}, @@GLOBAL.gtid_executed)", literal(&position::one_line(&ours)));
+    let wait = Wait {
+        what: "the other side to have all that this one has",
+        limit: Limit { name: "2 s", value: Duration::from_secs(2) },
+        every: Duration::from_millis(20),
+        kind: Kind::Failed,
+    };
+    let extra = wait::until(wait, &place.tell, async || {
+        let set = other.text(&sql).await?.unwrap_or_default();
+        Ok(if set.is_empty() { Look::Done(()) } else { Look::NotYet(position::one_line(&set)) })
+    });
+    extra.await.map_err(|trouble| {
+        let what = format!("{} has transactions that {} has not", place.side, place.side.other());
+        Trouble::failed(what).because(trouble).hint("mysqlbinlog --include-gtids shows them")
+    })
 }
 
 /// Beyond the line, when no client stands where it could meet V1: sessions of ours get in again.
