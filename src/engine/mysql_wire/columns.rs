@@ -31,6 +31,8 @@ pub(in crate::engine) struct Column {
     pub(in crate::engine) kind: Kind,
     /// A whole number.
     pub(in crate::engine) integer: bool,
+    /// AUTO_INCREMENT.
+    pub(in crate::engine) counted: bool,
     /// The server makes its values.
     pub(in crate::engine) generated: bool,
 }
@@ -54,7 +56,7 @@ impl Column {
         };
         let extra = extra.to_ascii_uppercase();
         let generated = extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED");
-        Column { name, kind, integer: data_type.ends_with("int"), generated }
+        Column { name, kind, integer: data_type.ends_with("int"), counted: extra.contains("AUTO_INCREMENT"), generated }
     }
 
     /// Its value in a SELECT whose results are taken as bytes.
@@ -82,6 +84,15 @@ impl Column {
                 (variable, Some(set))
             }
             _ => (name, None),
+        }
+    }
+
+    /// The same, in a LOAD DATA that makes something of other fields: MariaDB then takes the zero of a counted column for a
+    /// wish for the next number, unless it is set as well.
+    pub(in crate::engine) fn written_among(&self, field: usize) -> (String, Option<String>) {
+        match self.written(field) {
+            (name, None) if self.counted => (format!("@f{field}"), Some(format!("{name} = @f{field}"))),
+            written => written,
         }
     }
 
@@ -132,6 +143,9 @@ mod tests {
             ("@f3".to_owned(), Some("`a``b` = CAST(@f3 AS UNSIGNED)".to_owned()))
         );
         assert_eq!(column("longblob", "longblob", "").compared(), "COALESCE(SHA2(`a``b`, 256), 'N')");
+        let counted = column("int", "int", "auto_increment");
+        assert_eq!(counted.written(0), ("`a``b`".to_owned(), None));
+        assert_eq!(counted.written_among(0), ("@f0".to_owned(), Some("`a``b` = @f0".to_owned())));
         assert!(column("int", "int", "VIRTUAL GENERATED INVISIBLE").generated);
         assert!(!column("datetime", "datetime", "DEFAULT_GENERATED on update CURRENT_TIMESTAMP").generated);
     }

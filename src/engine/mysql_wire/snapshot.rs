@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::columns::Column;
 use super::copy::inventory::{columns, fields, keys};
 use super::copy::{BEGIN, Name, OWN_SCHEMAS, fit_reader, fit_teller};
-use super::quote::{ident, literal};
+use super::quote::{ident, literal, printable};
 use super::session::Session;
 use crate::engine::{Fingerprint, Snapshot, Table};
 use crate::trouble::Trouble;
@@ -147,7 +147,7 @@ impl Listed {
 /// As in messages: quoted only where it must be.
 fn shown(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { ident(name).escape_debug().to_string() }
+    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { printable(&ident(name)) }
 }
 
 struct Seen {

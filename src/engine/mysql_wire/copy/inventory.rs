@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::columns::Column;
-use super::super::quote::{ident, literal, qualified};
+use super::super::quote::{ident, literal, printable, qualified};
 use super::super::session::Session;
 use super::{OWN_SCHEMAS, fit_teller};
 use crate::trouble::Trouble;
@@ -23,7 +23,7 @@ impl Name {
 
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.quoted().escape_debug().to_string())
+        f.write_str(&printable(&self.quoted()))
     }
 }
 
@@ -269,7 +269,7 @@ async fn strange(v1: &Session, found: &mut Inventory) -> Result<(), Trouble> {
 }
 
 fn shown(name: &str) -> String {
-    ident(name).escape_debug().to_string()
+    printable(&ident(name))
 }
 
 /// NULL and what is missing are empty.

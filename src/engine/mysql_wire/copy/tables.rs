@@ -1,6 +1,6 @@
 //! Schemas and empty tables, as they are on the other side.
 
-use super::super::quote::{ident, literal};
+use super::super::quote::{ident, literal, printable};
 use super::super::session::{Session, code_of};
 use super::inventory::{Inventory, Name};
 use super::{fit_teller, fit_writer};
@@ -19,7 +19,7 @@ pub(in crate::engine) async fn tables(v1: &Session, v2: &Session, inventory: &In
             literal(&schema.collation)
         ))
         .await
-        .map_err(|trouble| Trouble::failed(format!("schema {} was not made", name.escape_debug())).because(trouble))?;
+        .map_err(|trouble| Trouble::failed(format!("schema {} was not made", printable(&name))).because(trouble))?;
     }
     for sequence in &inventory.sequences {
         played(v1, v2, sequence, "SEQUENCE").await?;

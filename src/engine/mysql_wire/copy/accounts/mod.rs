@@ -6,7 +6,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use super::super::quote::{account, literal};
+use super::super::quote::{account, literal, printable};
 use super::super::session::{Session, code_of};
 use super::inventory::fields;
 use super::{fit_teller, fit_writer};
@@ -35,7 +35,7 @@ impl Who {
 
 impl std::fmt::Display for Who {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.quoted().escape_debug().to_string())
+        f.write_str(&printable(&self.quoted()))
     }
 }
 

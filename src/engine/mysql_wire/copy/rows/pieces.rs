@@ -1,6 +1,6 @@
 //! What one pair of sessions copies at a time: a table, or a part of a large one.
 
-use super::super::super::columns::Kind;
+use super::super::super::columns::{Column, Kind};
 use super::super::super::quote::ident;
 use super::super::super::session::Session;
 use super::super::inventory::Table;
@@ -77,7 +77,12 @@ impl Piece<'_> {
     }
 
     pub(super) fn load(&self) -> String {
-        let columns = self.table.columns.iter().enumerate().map(|(field, column)| column.written(field));
+        let plain = |(field, column): (usize, &Column)| column.written(field).1.is_none();
+        let written = match self.table.columns.iter().enumerate().all(plain) {
+            true => Column::written,
+            false => Column::written_among,
+        };
+        let columns = self.table.columns.iter().enumerate().map(|(field, column)| written(column, field));
         let (into, sets): (Vec<String>, Vec<Option<String>>) = columns.unzip();
         let sets: Vec<String> = sets.into_iter().flatten().collect();
         let set = if sets.is_empty() { String::new() } else { format!(" SET {}", sets.join(", ")) };
@@ -97,7 +102,6 @@ impl Piece<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::super::columns::Column;
     use super::super::super::inventory::Name;
     use super::*;
 

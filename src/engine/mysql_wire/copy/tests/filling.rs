@@ -64,7 +64,7 @@ pub(super) const COMMON: &[&str] = &[
 pub(super) const PROGRAMS: &[&str] = &[
     "CREATE FUNCTION shop.twice(n int) RETURNS int DETERMINISTIC RETURN n * 2",
     "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES'",
-    "CREATE PROCEDURE shop.`p``x '\"`(IN \"a b\" int, OUT o varchar(50)) COMMENT 'it''s \\ here' \
+    "CREATE PROCEDURE shop.`p``x '\"`(IN \"a b\" int, OUT o varchar(50)) COMMENT 'it''s here' \
         BEGIN SELECT 'back\\slash' || \"a b\" INTO o; END",
     "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'",
     // A view that stands before those it uses.

@@ -79,6 +79,9 @@ async fn every_row_is_there_while_others_write() {
         assert_eq!(broken, ["view `shop`.`broken`"]);
         done.finish(&v2).await.unwrap();
     }
+    // A session without a schema of its own: views are shown with those of what they use.
+    let v2 = two.session().await;
+    fit_teller(&v2).await.unwrap();
     assert_programs(&v1, &v2, &all).await;
     assert_accounts(&v1, &v2).await;
     let client = two.login("client", "client").await.unwrap();
