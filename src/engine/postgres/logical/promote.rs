@@ -35,32 +35,33 @@ impl Ready {
 }
 
 /// A few catalogs, by which versions of which rows they have: DDL leaves a trace in one of them. Temporary tables
-/// come and go, and what `TRUNCATE` changes of a table is not its schema.
+/// come and go, and what `TRUNCATE` changes of a table is not its schema. A row that was changed since another look bears a
+/// transaction that the look did not see: their sum tells, and is quick. Columns are looked up relation by relation, as most of
+/// them may be sequences' own.
 const CATALOGS: &str =
     "WITH lasting AS (SELECT c.oid, c.relname, c.relnamespace, c.relnatts, c.reloptions, c.relpersistence,
     c.relrowsecurity, c.relispartition FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid >= 16384 AND c.relkind <> 'S' AND n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> 'pg_toast')
   SELECT string_agg(x.c || ':' || x.n || ':' || x.newest, ' ') FROM (
     SELECT 'r' AS c, count(*) AS n, coalesce(sum(hashtext(l::text)::bigint), 0) AS newest FROM lasting AS l
-  UNION ALL SELECT 'a', count(*), coalesce(sum(hashtext(a.xmin::text || a.ctid::text)::bigint), 0)
-    FROM pg_attribute AS a JOIN lasting AS l ON l.oid = a.attrelid
-  UNION ALL SELECT 'k', count(*), coalesce(sum(hashtext(k.xmin::text || k.ctid::text)::bigint), 0)
+  UNION ALL SELECT 'a', coalesce(sum(a.n), 0), coalesce(sum(a.newest), 0) FROM lasting AS l, LATERAL
+    (SELECT count(*) AS n, sum(xmin::text::bigint) AS newest FROM pg_attribute WHERE attrelid = l.oid) AS a
+  UNION ALL SELECT 'k', count(*), coalesce(sum(k.xmin::text::bigint), 0)
     FROM pg_constraint AS k JOIN lasting AS l ON l.oid = k.conrelid
-  UNION ALL SELECT 'd', count(*), coalesce(sum(hashtext(d.xmin::text || d.ctid::text)::bigint), 0)
+  UNION ALL SELECT 'd', count(*), coalesce(sum(d.xmin::text::bigint), 0)
     FROM pg_attrdef AS d JOIN lasting AS l ON l.oid = d.adrelid
-  UNION ALL SELECT 't', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_trigger
-  UNION ALL SELECT 'f', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_proc WHERE oid >= 16384
-  UNION ALL SELECT 'q', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_sequence
-  UNION ALL SELECT 'n', count(*), coalesce(sum(hashtext(oid::text || relname || relnamespace::text)::bigint), 0)
+  UNION ALL SELECT 't', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_trigger
+  UNION ALL SELECT 'f', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_proc WHERE oid >= 16384
+  UNION ALL SELECT 'q', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_sequence
+  UNION ALL SELECT 'n', count(*), coalesce(sum(hashname(relname)::bigint # (oid::bigint << 32 | relnamespace::bigint)), 0)
     FROM pg_class WHERE oid >= 16384 AND relkind = 'S' AND relpersistence <> 't'
-  UNION ALL SELECT 'v', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0)
-    FROM pg_rewrite WHERE oid >= 16384
-  UNION ALL SELECT 'p', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_policy
-  UNION ALL SELECT 'm', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_auth_members
-  UNION ALL SELECT 'o', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_db_role_setting
-  UNION ALL SELECT 'e', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_enum
-  UNION ALL SELECT 's', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_authid
-  UNION ALL SELECT 'b', count(*), coalesce(sum(hashtext(xmin::text || ctid::text)::bigint), 0) FROM pg_database) AS x";
+  UNION ALL SELECT 'v', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_rewrite WHERE oid >= 16384
+  UNION ALL SELECT 'p', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_policy
+  UNION ALL SELECT 'm', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_auth_members
+  UNION ALL SELECT 'o', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_db_role_setting
+  UNION ALL SELECT 'e', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_enum
+  UNION ALL SELECT 's', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_authid
+  UNION ALL SELECT 'b', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_database) AS x";
 
 pub(super) async fn catalogs(leader: &[Open]) -> Result<Vec<String>, Trouble> {
     futures_util::future::try_join_all(
