@@ -25,5 +25,6 @@ mod way_back;
 pub(super) use found::{Cluster, Identity, InDatabase, cluster, in_database};
 #[cfg(test)]
 pub(super) use found::{Extension, Marked};
+pub(super) use follow::why_it_applies_nothing;
 pub(super) use server::LogicalServer;
 pub(super) use unlogged::{ALLOWED as UNLOGGED_ALLOWED, MOST as MOST_UNLOGGED};
