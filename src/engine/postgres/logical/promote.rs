@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::databases::Open;
 use super::sequences::{self, Sequences};
 use super::unlogged::Pipes;
-use super::{follow, publish, triggers};
+use super::views::{self, Marks};
+use super::{follow, large, publish, triggers};
 use crate::engine::Place;
 use crate::engine::postgres::names::literal;
 use crate::engine::postgres::session::Session;
@@ -23,6 +24,9 @@ pub(super) struct Ready {
     pub(super) triggers: triggers::Known,
     /// For what no log carries.
     pub(super) unlogged: Pipes,
+    pub(super) large: large::Pairs,
+    /// The leader's materialised views, when the follower's were not older.
+    pub(super) views: Marks,
     /// The leader's catalogs, as they were when its schema was last compared.
     pub(super) catalogs: Vec<String>,
 }
@@ -31,6 +35,7 @@ impl Ready {
     pub(super) fn is_alive(&self) -> bool {
         self.leader.iter().chain(&self.follower).all(|open| open.session.is_alive())
             && self.sequences.iter().all(Sequences::is_alive)
+            && self.large.are_alive()
     }
 }
 
@@ -83,7 +88,7 @@ pub(super) async fn ensure_promoted(
     let ready = ready.ok_or_else(|| Trouble::failed("V2 was not made ready to serve: its sessions are gone"))?;
     let run = literal(&place.plan.run);
     let durable = format!("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'switchover', {run})");
-    let (catalogs, set, (), unlogged) = futures_util::future::try_join4(
+    let (catalogs, set, (), (unlogged, large), refreshed) = futures_util::future::try_join5(
         catalogs(&ready.leader),
         async {
             let began = Instant::now();
@@ -91,7 +96,8 @@ pub(super) async fn ensure_promoted(
             Ok(format!("{set} sequences set in {}", human(began.elapsed())))
         },
         session.run(&durable),
-        ready.unlogged.copy(),
+        futures_util::future::try_join(ready.unlogged.copy(), ready.large.carry(&ready.leader)),
+        views::refreshed_since(&ready.views, &ready.leader),
     )
     .await?;
     if catalogs != ready.catalogs {
@@ -101,8 +107,15 @@ pub(super) async fn ensure_promoted(
     follow::ensure_disabled(place, &ready.follower).await?;
     triggers::ensure_on(&ready.follower, &ready.triggers).await?;
     publish::ensure_slots(place, &ready.follower).await?;
-    let unlogged = if unlogged == 0 { String::new() } else { format!(", {unlogged} unlogged tables copied") };
-    Ok(format!("V2 is ready to serve, and closed to clients; {set}{unlogged}"))
+    if !refreshed.is_empty() {
+        let names = refreshed.join(", ").escape_debug().to_string();
+        place.tell.warning(format!(
+            "V1 refreshed materialised views a moment before the switch; REFRESH them on V2: {names}"
+        ));
+    }
+    let more = [(unlogged, "unlogged tables copied"), (large, "large objects carried")];
+    let more = more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+    Ok(format!("V2 is ready to serve, and closed to clients; {set}{}", more.collect::<String>()))
 }
 
 /// A follower as before.

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 
 use super::databases::{self, Open};
 use super::promote::{self, Ready};
-use super::{follow, polish, publish, restart, schema, seed, sequences, settings, triggers, unlogged, way_back};
+use super::{
+    follow, large, polish, publish, restart, schema, seed, sequences, settings, triggers, unlogged, views, way_back,
+};
 use crate::engine::postgres::server::PgServer;
 use crate::engine::postgres::session::Session;
 use crate::engine::postgres::{connect, door, files, health, open, successor};
@@ -86,11 +88,14 @@ impl LogicalServer {
         publish::refuse_unpublished(place, &leader).await?;
         schema::refuse_changed(place, &self.base.other(), &leader).await?;
         schema::keep_own(place, &follower).await?;
+        let large = large::ensure_carried(place, &leader).await?.for_the_window(place).await?;
+        large::keep_own(place, &follower).await?;
+        let (views, _) = views::ensure_refreshed(place, &leader, &follower).await?;
         let sequences = sequences::ready(&self.base.other(), &leader, &follower).await?;
         let triggers = triggers::read(place).await?;
         let unlogged = unlogged::open(place, &leader, &follower).await?;
         self.leader().await?;
-        self.ready.replace(Some(Ready { leader, follower, sequences, triggers, unlogged, catalogs }));
+        self.ready.replace(Some(Ready { leader, follower, sequences, triggers, unlogged, large, views, catalogs }));
         self.base.ensure_views().await
     }
 }
