@@ -17,7 +17,7 @@ use crate::engine::postgres::{connect, files};
 use crate::trouble::Trouble;
 
 /// Accepts that there are any.
-pub(in super::super) const ALLOWED: &str = "large-objects";
+const ALLOWED: &str = "large-objects";
 
 /// In a database: more is not looked at in the window, as a look reads all of it.
 const MOST: u64 = 64 << 20;
