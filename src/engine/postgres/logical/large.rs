@@ -23,7 +23,7 @@ const ALLOWED: &str = "large-objects";
 const MOST: u64 = 64 << 20;
 
 /// What goes over at once.
-const PIECE: usize = 1 << 20;
+const PIECE: u32 = 1 << 20;
 
 /// By number: which transactions have written what there is.
 type Marks = BTreeMap<u32, String>;
@@ -246,10 +246,10 @@ impl Pair {
             let piece = format!("SELECT lo_get({oid}, {at}, {PIECE})");
             let piece: Vec<u8> = column(&self.from.row(&piece, &[]).await?, 0)?;
             self.to.row(&format!("SELECT lo_put({oid}, {at}, $1)"), &[&piece]).await?;
-            if piece.len() < PIECE {
+            if piece.len() < PIECE as usize {
                 return Ok(());
             }
-            at += PIECE as i64;
+            at += i64::from(PIECE);
         }
     }
 }

@@ -1,7 +1,12 @@
 //! V2 is to serve: it writes already, so that what is left is to have everything for certain, V1's sequences, and the slots
 //! from which V1 can follow. Turned back, it goes on applying: nobody but us has written to it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::future::{self, LocalBoxFuture, try_join, try_join_all, try_join4};
 
 use super::databases::Open;
 use super::sequences::{self, Sequences};
@@ -20,7 +25,7 @@ pub(super) struct Ready {
     pub(super) leader: Vec<Open>,
     pub(super) follower: Vec<Open>,
     /// Of each database.
-    pub(super) sequences: Vec<Sequences>,
+    pub(super) sequences: Vec<Rc<Sequences>>,
     pub(super) triggers: triggers::Known,
     /// For what no log carries.
     pub(super) unlogged: Pipes,
@@ -29,12 +34,32 @@ pub(super) struct Ready {
     pub(super) views: Marks,
     /// The leader's catalogs, as they were when its schema was last compared.
     pub(super) catalogs: Vec<String>,
+    pub(super) reading: RefCell<Option<Reading>>,
 }
 
+/// The leader's catalogs and sequences, read behind the fence.
+type Reading = LocalBoxFuture<'static, Result<(Vec<String>, sequences::Values), Trouble>>;
+
 impl Ready {
+    /// Behind the fence: the leader answers while the follower still applies. Once in a window.
+    pub(super) fn begin_to_read(&self) {
+        let mut reading = self.reading.borrow_mut();
+        if reading.is_none() {
+            let mut begun = self.read();
+            // The questions are sent by this; the answers are waited for when all is applied.
+            let done = (&mut begun).now_or_never();
+            *reading = Some(done.map_or(begun, |done| future::ready(done).boxed_local()));
+        }
+    }
+
+    fn read(&self) -> Reading {
+        let (sequences, leader) = (self.sequences.clone(), self.leader.clone());
+        async move { try_join(catalogs(&leader), sequences::read(&sequences, &leader)).await }.boxed_local()
+    }
+
     pub(super) fn is_alive(&self) -> bool {
         self.leader.iter().chain(&self.follower).all(|open| open.session.is_alive())
-            && self.sequences.iter().all(Sequences::is_alive)
+            && self.sequences.iter().all(|sequences| sequences.is_alive())
             && self.large.are_alive()
     }
 }
@@ -69,10 +94,7 @@ const CATALOGS: &str =
   UNION ALL SELECT 'b', count(*), coalesce(sum(xmin::text::bigint), 0) FROM pg_database) AS x";
 
 pub(super) async fn catalogs(leader: &[Open]) -> Result<Vec<String>, Trouble> {
-    futures_util::future::try_join_all(
-        leader.iter().map(async |open| Ok(open.session.text(CATALOGS).await?.unwrap_or_default())),
-    )
-    .await
+    try_join_all(leader.iter().map(async |open| Ok(open.session.text(CATALOGS).await?.unwrap_or_default()))).await
 }
 
 /// For use inside the window: round trips over sessions that are open. The slots come last: that they are there says
@@ -88,15 +110,16 @@ pub(super) async fn ensure_promoted(
     let ready = ready.ok_or_else(|| Trouble::failed("V2 was not made ready to serve: its sessions are gone"))?;
     let run = literal(&place.plan.run);
     let durable = format!("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'switchover', {run})");
-    let (catalogs, set, (), (unlogged, large), refreshed) = futures_util::future::try_join5(
-        catalogs(&ready.leader),
+    let reading = ready.reading.take();
+    let ((catalogs, set), (), (unlogged, large), refreshed) = try_join4(
         async {
             let began = Instant::now();
-            let set = sequences::ensure_equal(&ready.sequences, &ready.leader, &ready.follower).await?;
-            Ok(format!("{set} sequences set in {}", human(began.elapsed())))
+            let (catalogs, now) = reading.unwrap_or_else(|| ready.read()).await?;
+            let set = sequences::ensure_equal(&ready.sequences, now, &ready.follower).await?;
+            Ok((catalogs, format!("{set} sequences set in {}", human(began.elapsed()))))
         },
         session.run(&durable),
-        futures_util::future::try_join(ready.unlogged.copy(), ready.large.carry(&ready.leader)),
+        try_join(ready.unlogged.copy(), ready.large.carry(&ready.leader)),
         views::refreshed_since(&ready.views, &ready.leader),
     )
     .await?;

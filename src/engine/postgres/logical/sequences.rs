@@ -29,6 +29,8 @@ const PLANNING: Timeouts = Timeouts { statement: Duration::from_secs(60), lock: 
 
 /// What `SELECT last_value, is_called` says of a sequence.
 type Value = (i64, bool);
+/// Of each database.
+pub(super) type Values = Vec<Vec<Value>>;
 
 #[derive(Clone, serde::Deserialize)]
 struct Named {
@@ -75,7 +77,7 @@ pub(super) struct Sequences {
 }
 
 /// Sets V2's to what the leader's are now, opens sessions on the leader and plans there what the window reads.
-pub(super) async fn ready(leader: &Place, from: &[Open], to: &[Open]) -> Result<Vec<Sequences>, Trouble> {
+pub(super) async fn ready(leader: &Place, from: &[Open], to: &[Open]) -> Result<Vec<Rc<Sequences>>, Trouble> {
     try_join_all(from.iter().zip(to).map(async |(from, to)| {
         let all: Vec<Named> = from.session.json(NAMES).await?;
         // First: one that is made anew from here on shows.
@@ -86,7 +88,7 @@ pub(super) async fn ready(leader: &Place, from: &[Open], to: &[Open]) -> Result<
         let sequences = Sequences { all, readers, known: RefCell::new(now), files };
         // A plan is made by its first use.
         sequences.read(&from.session).await?;
-        Ok(sequences)
+        Ok(Rc::new(sequences))
     }))
     .await
 }
@@ -178,9 +180,8 @@ impl Sequences {
     }
 
     /// The follower's are the leader's. Says how many had to be set.
-    async fn ensure_equal(&self, leader: &Session, follower: &Session) -> Result<usize, Trouble> {
-        let (now, files) = try_join(self.read(leader), follower.text(FILES)).await?;
-        let files = files.unwrap_or_default();
+    async fn ensure_equal(&self, now: Vec<Value>, follower: &Session) -> Result<usize, Trouble> {
+        let files = follower.text(FILES).await?.unwrap_or_default();
         if files != *self.files.borrow() {
             let there = exactly(follower, &self.all).await?;
             self.known.replace(there);
@@ -193,10 +194,15 @@ impl Sequences {
     }
 }
 
+/// The leader's, behind the fence. All questions are sent when this is first polled.
+pub(super) async fn read(all: &[Rc<Sequences>], leader: &[Open]) -> Result<Values, Trouble> {
+    try_join_all(all.iter().zip(leader).map(|(sequences, open)| sequences.read(&open.session))).await
+}
+
 /// V2's sequences are the leader's. Says how many had to be set.
-pub(super) async fn ensure_equal(all: &[Sequences], leader: &[Open], follower: &[Open]) -> Result<usize, Trouble> {
-    let each = all.iter().zip(leader.iter().zip(follower));
-    let set = each.map(|(sequences, (from, to))| sequences.ensure_equal(&from.session, &to.session));
+pub(super) async fn ensure_equal(all: &[Rc<Sequences>], now: Values, follower: &[Open]) -> Result<usize, Trouble> {
+    let each = all.iter().zip(now).zip(follower);
+    let set = each.map(|((sequences, now), open)| sequences.ensure_equal(now, &open.session));
     Ok(try_join_all(set).await?.into_iter().sum())
 }
 

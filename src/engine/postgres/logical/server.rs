@@ -12,7 +12,7 @@ use super::{
 };
 use crate::engine::postgres::server::PgServer;
 use crate::engine::postgres::session::Session;
-use crate::engine::postgres::{connect, door, files, health, open, successor};
+use crate::engine::postgres::{connect, door, files, health, open, position, successor};
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
 use crate::trouble::{Kind, Trouble};
 
@@ -95,7 +95,9 @@ impl LogicalServer {
         let triggers = triggers::read(place).await?;
         let unlogged = unlogged::open(place, &leader, &follower).await?;
         self.leader().await?;
-        self.ready.replace(Some(Ready { leader, follower, sequences, triggers, unlogged, large, views, catalogs }));
+        let reading = RefCell::default();
+        let ready = Ready { leader, follower, sequences, triggers, unlogged, large, views, catalogs, reading };
+        self.ready.replace(Some(ready));
         self.base.ensure_views().await
     }
 }
@@ -217,6 +219,12 @@ impl Server for LogicalServer {
     }
 
     async fn has_applied(&self, position: &Position) -> Result<bool, Trouble> {
+        // It says which transaction is next: it was read behind the fence.
+        if position::next_xid(position).is_ok()
+            && let Some(ready) = &*self.ready.borrow()
+        {
+            ready.begin_to_read();
+        }
         follow::has_applied(self.place(), &*self.leader().await?, position).await
     }
 
