@@ -15,6 +15,7 @@ mod gtid;
 mod machine;
 mod names;
 mod open;
+mod polish;
 mod position;
 mod prepare;
 mod probe;
@@ -28,6 +29,8 @@ mod survey;
 mod switch;
 mod way_back;
 mod window;
+#[cfg(test)]
+mod window_on_a_server;
 
 use async_trait::async_trait;
 

@@ -10,8 +10,8 @@ use super::connect::{self, Session, Timeouts};
 use super::open::Event;
 use super::switch::{self, Switch};
 use super::{
-    checks, clean, follow, give_back, names, open, position, prepare, probe, promote, said, seed, state, way_back,
-    window,
+    checks, clean, follow, give_back, names, open, polish, position, prepare, probe, promote, said, seed, state,
+    way_back, window,
 };
 use crate::engine::mysql_wire::snapshot::{Kept, View};
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
@@ -195,7 +195,8 @@ impl Server for MysqlServer {
     }
 
     async fn polish(&self) -> Result<String, Trouble> {
-        Ok("V1's accounts and settings are on V2".into())
+        let leader = connect::admin(&self.other(), prepare::timeouts(&self.place)).await?;
+        polish::polish(&leader, &*self.session().await?, &self.place).await
     }
 
     async fn open_window(&self, attempt: u32) -> Result<Box<dyn Window>, Trouble> {

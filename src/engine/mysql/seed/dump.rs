@@ -59,6 +59,9 @@ async fn copied(v2: &Session, place: &Place) -> Result<(At, u64), Trouble> {
     drop(readers);
     let mut left_out = objects.make(&v1, &quiet).await?;
     left_out.extend(accounts.finish(&quiet).await?);
+    for table in &inventory.tables {
+        quiet.run(&format!("ANALYZE NO_WRITE_TO_BINLOG TABLE {}", table.name.quoted())).await?;
+    }
     if !left_out.is_empty() {
         place.tell.warning(format!("not on V2, as it is of no use on V1 either: {}", left_out.join(", ")));
     }
