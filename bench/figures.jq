@@ -47,6 +47,16 @@ def nears($met): if $met == null then "" elif $met then "reached" else "not yet"
     | {name: "whole run, 2 GB", ours: $ours, peer: ($peer + {what: "bare pg_basebackup"}),
        ratio: (if $met == null then null else ($ours.median / $peer.median | to(2)) end), must: "≤ 1.5 × + 15 s", met: holds($met)};
 
+  # Milliseconds decide here: what is promised, the peer is far from.
+  def upgraded($seed): gaps("upgrade"; $seed) as $ours
+    | below("write gap of an upgrade, seed \($seed)"; $ours; 300; "ms")
+    + {met: holds($ours.median | if . == null then null else . <= 300 end),
+       peer: (gaps("upgrade"; "link") + {what: "pg_upgrade --link in place"})};
+
+  def seeded($seed; $peer):
+    {name: "seed \($seed) of an upgrade", ours: (of("upgrade"; $seed) | map(step("step-done"; "seed") | if . == null then null else .ms / 1000 end) | spread("s")), peer: $peer};
+  def by_pgcopydb: of("upgrade"; "pgcopydb") | map(took("pgcopydb clone") / 1000000) | spread("s") + {what: "pgcopydb clone"};
+
   # From the cap to the first acknowledgement by V1; negative where the tool gave up before.
   def turned_back: of("cap"; "switchover") | map((gap_ended - (step("step-begun"; "hold").at | moment)) / 1000 - $cap | to(1)) | spread("ms");
 
@@ -65,6 +75,7 @@ def nears($met): if $met == null then "" elif $met then "reached" else "not yet"
       (select(wanted("seed")) | seed,
         below("peak memory of the tool"; [$memory[0][] | select(.guard | not) | .kB / 1000] | peak("MB"); 40; "MB"),
         below("peak memory of its guard"; [$memory[0][] | select(.guard) | .kB / 1000] | peak("MB"); 40; "MB")),
+      (select(wanted("upgrade")) | upgraded("copy"), upgraded("volume"), seeded("copy"; by_pgcopydb), seeded("volume"; null)),
       ($tool[0][] | .figures[] | .unit as $unit | below(.name; .values | spread($unit); .must; $unit))
     ],
     clients: ($all | group_by([.pair, .side]) | map({

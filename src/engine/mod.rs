@@ -17,11 +17,13 @@ use crate::runtime::{Container, Image, Runtime};
 use crate::tell::Teller;
 use crate::trouble::Trouble;
 
+pub mod mysql;
 mod mysql_wire;
+mod place;
 pub mod postgres;
 
 /// Every engine we know. A new one is a folder and a line here.
-pub const ENGINES: &[&dyn Engine] = &[&postgres::Postgres];
+pub const ENGINES: &[&dyn Engine] = &[&mysql::Mysql, &postgres::Postgres];
 
 /// Where their servers put local sockets: who shares such a folder with V1 does not come over a network.
 pub const SOCKET_FOLDERS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/var/run/mysqld", "/run/mysqld"];

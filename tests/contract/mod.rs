@@ -20,9 +20,11 @@ use switchover::trouble::Trouble;
 
 mod acts;
 mod faults;
+mod large;
 mod logical;
 mod places;
 mod verify;
+mod views;
 mod volume;
 mod writer;
 

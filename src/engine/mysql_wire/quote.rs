@@ -34,6 +34,12 @@ pub(in crate::engine) fn account(user: &str, host: &str) -> String {
     format!("{}@{}", literal(user), literal(host))
 }
 
+/// On one line, for people: what would move the cursor is spelt out.
+pub(in crate::engine) fn printable(text: &str) -> String {
+    let spelt = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    text.chars().map(spelt).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +51,6 @@ mod tests {
         assert_eq!(literal("a\0b\nc"), r"'a\0b\nc'");
         assert_eq!(account("o'x", "%"), "'o''x'@'%'");
         assert_eq!(qualified("s", "t"), "`s`.`t`");
+        assert_eq!(printable("it's\n\u{1b}[1m"), r"it's\n\u{1b}[1m");
     }
 }

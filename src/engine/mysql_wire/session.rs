@@ -16,6 +16,12 @@ use crate::runtime::Stream;
 use crate::trouble::Trouble;
 use crate::wait::{self, Limit};
 
+/// The largest row that any server sends. The driver would go by the server's setting, which binds what is sent to it only.
+const LARGEST: usize = 1 << 30;
+
+/// How much is carried at a time: rows in bulk come in packets of many kilobytes.
+const BLOCK: usize = 128 << 10;
+
 /// Who connects.
 pub(in crate::engine) struct Login<'a> {
     pub(in crate::engine) user: &'a str,
@@ -66,6 +72,7 @@ impl Session {
             .pass(login.password.map(ExposeSecret::expose_secret))
             .prefer_socket(false)
             .tcp_nodelay(true)
+            .max_allowed_packet(Some(LARGEST))
             .stmt_cache_size(0);
         let connecting = async { Conn::new(opts).await.map_err(|error| cannot_connect(login, error)) };
         let conn = wait::within(limit, "connecting to the server", connecting).await?;
@@ -124,6 +131,26 @@ impl Session {
             let values = row.unwrap().into_iter().map(text_of);
             names.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect()
         }))
+    }
+
+    /// The first row, by the names of its columns, with its values as the server has them: texts of others' making need
+    /// not be in UTF-8.
+    pub(in crate::engine) async fn bytes(&self, sql: &str) -> Result<Option<BTreeMap<String, Vec<u8>>>, Trouble> {
+        let rows: Vec<Row> = self.patiently(async { self.conn.lock().await.query(sql).await }).await?;
+        Ok(rows.into_iter().next().map(|row| {
+            let names: Vec<String> = row.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
+            let values = row.unwrap().into_iter();
+            let bytes = |(name, value)| match value {
+                Value::Bytes(bytes) => Some((name, bytes)),
+                other => Some((name, text_of(other)?.into_bytes())),
+            };
+            names.into_iter().zip(values).filter_map(bytes).collect()
+        }))
+    }
+
+    /// One statement that need not be in UTF-8.
+    pub(in crate::engine) async fn run_bytes(&self, sql: &[u8]) -> Result<(), Trouble> {
+        self.patiently(async { self.conn.lock().await.query_drop(sql).await }).await
     }
 
     /// For what moves rows in bulk: the connection itself, with no limit but the caller's.
@@ -191,7 +218,7 @@ async fn carried(mut stream: Box<dyn Stream>, alive: Arc<AtomicBool>) -> Result<
             drop(listener);
             let _no_delay = near.set_nodelay(true);
             // The error reaches whoever uses the session next.
-            let _ended = tokio::io::copy_bidirectional(&mut near, &mut stream).await;
+            let _ended = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut stream, BLOCK, BLOCK).await;
         }
         alive.store(false, Ordering::Release);
     });

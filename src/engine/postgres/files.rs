@@ -30,10 +30,14 @@ sync .
 /// `$1` directory, then names.
 const REMOVE: &str = r#"cd "$1" && shift && rm -f -- "$@" && sync ."#;
 
-/// Of the method `logical`: what the schema was that was copied, and which triggers are to fire again.
+/// Of the method `logical`: what the schema was that was copied, which triggers are to fire again, and what V1's materialised
+/// views and large objects were like when V2's were made.
 pub(super) const SCHEMA: &str = "switchover.schema";
 pub(super) const OWN_SCHEMA: &str = "switchover.schema-own";
 pub(super) const TRIGGERS: &str = "switchover.triggers";
+pub(super) const VIEWS: &str = "switchover.views";
+pub(super) const LARGE: &str = "switchover.large";
+pub(super) const OWN_LARGE: &str = "switchover.large-own";
 
 /// Every file of ours that may be in a data directory. The rules of V1 before its fence (`switchover.hba-open`) are
 /// not among them.
@@ -45,6 +49,9 @@ pub(super) const OURS: &[&str] = &[
     OWN_SCHEMA,
     SCHEMA,
     TRIGGERS,
+    VIEWS,
+    LARGE,
+    OWN_LARGE,
     "switchover.new",
     "switchover.hba-new",
 ];

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio_postgres::error::DbError;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement, ToStatement};
 
 use super::names::literal;
 use crate::runtime::Stream;
@@ -87,11 +87,21 @@ impl Session {
 
     /// One value of one row.
     pub(super) async fn value<T: FromSqlOwned>(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<T, Trouble> {
-        self.patiently(async {
-            let row = self.client.query_one(sql, params).await.map_err(failed)?;
-            row.try_get(0).map_err(failed)
-        })
-        .await
+        column(&self.row(sql, params).await?, 0)
+    }
+
+    /// One row. `statement`: as text, or prepared.
+    pub(super) async fn row<S: ?Sized + ToStatement>(
+        &self,
+        statement: &S,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Trouble> {
+        self.patiently(async { self.client.query_one(statement, params).await.map_err(failed) }).await
+    }
+
+    /// For a statement that is to take no time when its moment has come.
+    pub(super) async fn prepare(&self, sql: &str) -> Result<Statement, Trouble> {
+        self.patiently(async { self.client.prepare(sql).await.map_err(failed) }).await
     }
 
     /// One value as text over the simple protocol: one round trip, nothing prepared. For use inside the window.
@@ -127,6 +137,11 @@ impl Session {
             }
         }
     }
+}
+
+/// A value of a row.
+pub(super) fn column<T: FromSqlOwned>(row: &Row, number: usize) -> Result<T, Trouble> {
+    row.try_get(number).map_err(failed)
 }
 
 /// Nothing of the user's settings applies: superuser sessions have resolved planted operators before

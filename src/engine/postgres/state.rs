@@ -6,7 +6,7 @@ use super::access::{self, Fence};
 use super::checks::Method;
 use super::names::{self, literal};
 use super::session::{Session, Timeouts};
-use super::{connect, door, files};
+use super::{connect, door, files, logical};
 use crate::engine::{Lag, Place, ServerState};
 use crate::runtime::State;
 use crate::trouble::Trouble;
@@ -15,7 +15,7 @@ const QUICK: Duration = Duration::from_secs(2);
 
 pub(super) async fn state(place: &Place) -> ServerState {
     match look(place).await {
-        Ok(state) => state,
+        Ok(state) => with_reason(place, state).await,
         Err(trouble) => ServerState { note: Some(trouble.one_line()), ..ServerState::default() },
     }
 }
@@ -46,6 +46,20 @@ async fn look(place: &Place) -> Result<ServerState, Trouble> {
             Ok(ServerState { writable, clients_admitted: admitted, following, behind, note, ..ServerState::default() })
         }
     }
+}
+
+/// Of one that is shut and follows nobody.
+async fn with_reason(place: &Place, state: ServerState) -> ServerState {
+    if state.following != Some(false) || state.clients_admitted != Some(false) || state.note.is_some() {
+        return state;
+    }
+    let is_lost = seen_by_other(place).await.is_some_and(|seen| seen.lost);
+    let note = match Method::of(&place.plan) {
+        _ if is_lost => Some(format!("{} no longer keeps the log that it lacks", place.side.other())),
+        Method::Logical => logical::why_it_applies_nothing(place).await,
+        Method::Physical => None,
+    };
+    ServerState { note, ..state }
 }
 
 /// By the rules in force where we can knock, else by those on disk.
@@ -90,6 +104,8 @@ async fn said(session: &Session, place: &Place, admitted: Option<bool>) -> Resul
 #[derive(Clone, Copy)]
 struct Seen {
     following: bool,
+    /// What it lacks is gone.
+    lost: bool,
     behind: Option<Lag>,
 }
 
@@ -97,12 +113,21 @@ struct Seen {
 async fn seen_by_other(place: &Place) -> Option<Seen> {
     let other = Place { side: place.side.other(), ..place.clone() };
     let session = connect::either(&other, Timeouts::short(QUICK)).await.ok()?;
+    // All of its slots: a database that is not followed is missed like all of them.
     let sql = format!(
-        "SELECT count(*) || ' ' || coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::text, 'unknown') \
-         FROM pg_stat_replication WHERE state = 'streaming' AND application_name ~ {}",
+        "SELECT (count(*) > 0 AND count(*) = count(r.pid)) || ' ' || coalesce(bool_or(s.wal_status = 'lost'), false) || ' ' \
+         || coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), r.replay_lsn))::text, 'unknown') \
+         FROM pg_replication_slots AS s LEFT JOIN pg_stat_replication AS r ON r.pid = s.active_pid AND r.state = 'streaming' \
+         WHERE s.slot_name ~ {}",
         literal(&names::any_slot(&place.plan))
     );
     let said = session.text(&sql).await.ok().flatten()?;
-    let (count, bytes) = said.split_once(' ')?;
-    Some(Seen { following: count != "0", behind: bytes.parse().ok().map(|bytes| Lag { bytes }) })
+    match said.split(' ').collect::<Vec<_>>()[..] {
+        [following, lost, bytes] => Some(Seen {
+            following: following == "true",
+            lost: lost == "true",
+            behind: bytes.parse().ok().map(|bytes| Lag { bytes }),
+        }),
+        _ => None,
+    }
 }

@@ -307,21 +307,30 @@ async fn refuse_stuck(place: &Place, all: &[Open], seen: &Seen) -> Result<(), Tr
     Ok(())
 }
 
-/// The server's own words are in its log only.
+/// What a worker that applies said last, in the server's log: nothing else has its words.
+pub(in super::super) async fn why_it_applies_nothing(place: &Place) -> Option<String> {
+    let id = connect::container(place).await.ok()?;
+    let log = place.runtime.log_tail(&id, 200).await.ok()?;
+    said_of_applying(&log)
+}
+
+/// The error, and what was applied.
+fn said_of_applying(log: &str) -> Option<String> {
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("ERROR:") || line.contains("CONTEXT:")).collect();
+    let of_a_worker = |pair: &&[&str]| pair[0].contains("ERROR:") && pair[1].contains("replication origin");
+    let said = lines.windows(2).rev().find(of_a_worker)?;
+    let from = |line: &str, word: &str| line.find(word).map_or_else(String::new, |at| line[at..].to_owned());
+    Some(format!("{}; {}", from(said[0], "ERROR:"), from(said[1], "CONTEXT:")))
+}
+
 async fn cannot_apply(place: &Place, database: &str) -> Trouble {
-    let log = match connect::container(place).await {
-        Ok(id) => place.runtime.log_tail(&id, 40).await.unwrap_or_default(),
-        Err(_) => String::new(),
-    };
-    let said: Vec<&str> =
-        log.lines().filter(|line| line.contains("ERROR:") || line.contains("CONTEXT:")).rev().take(2).collect();
-    let said = said.into_iter().rev().collect::<Vec<_>>().join("; ");
+    let said = why_it_applies_nothing(place).await.unwrap_or_else(|| "its log does not say why".into());
     Trouble::not_ready(format!(
         "{} cannot apply a change of {}'s in database {database}",
         place.side,
         place.side.other()
     ))
-    .because(Trouble::failed(if said.is_empty() { "its log does not say why".to_owned() } else { said }))
+    .because(Trouble::failed(said))
     .hint("DDL on V1 since the copy is the usual cause: `switchover abort`, then run again")
 }
 
@@ -359,4 +368,20 @@ pub(super) async fn refuse_lost(place: &Place, leader: &Session) -> Result<(), T
         prepare::refuse_lost(leader, &names::slot_of(&place.plan, number)).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_worker_that_applies_says_why_it_does_not() {
+        let log = "2026 [1] ERROR:  relation \"x\" does not exist\n2026 [1] STATEMENT:  SELECT\n\
+            2026 [9] ERROR:  logical replication target relation \"public.t\" is missing replicated column: \"x\"\n\
+            2026 [9] CONTEXT:  processing remote data for replication origin \"pg_1\" during message type \"INSERT\"\n\
+            2026 [9] LOG:  subscription has been disabled because of an error\n2026 [2] ERROR:  duplicate key value\n";
+        let said = said_of_applying(log).unwrap();
+        assert!(said.starts_with("ERROR:  logical replication target") && said.contains("; CONTEXT:"), "{said}");
+        assert_eq!(said_of_applying("2026 [2] ERROR:  duplicate key value\n2026 [3] CONTEXT:  SQL function"), None);
+    }
 }

@@ -9,6 +9,7 @@ mod databases;
 mod ddl;
 mod follow;
 mod found;
+mod large;
 mod polish;
 mod promote;
 mod publish;
@@ -20,8 +21,10 @@ mod server;
 mod settings;
 mod triggers;
 mod unlogged;
+mod views;
 mod way_back;
 
+pub(super) use follow::why_it_applies_nothing;
 pub(super) use found::{Cluster, Identity, InDatabase, cluster, in_database};
 #[cfg(test)]
 pub(super) use found::{Extension, Marked};

@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::databases::Open;
+use super::databases::{self, Open};
 use super::seed::jobs;
+use super::{large, views};
 use crate::engine::Place;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::Timeouts;
@@ -22,11 +23,16 @@ pub(super) async fn polish(place: &Place, all: &[Open]) -> Result<String, Troubl
             "V2 does not archive its log: to V1's archive it is another server; give it an archive of its own",
         );
     }
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let leader = databases::open(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
+    large::ensure_carried(place, &leader).await?;
+    let (_, refreshed) = views::ensure_refreshed(place, &leader, all).await?;
     let analysed = analyse(place, all).await?;
     let names: Vec<String> = all.iter().map(|open| open.name.clone()).collect();
     let warmed = warm::warm(place, &names).await;
     checkpoint(place).await?;
-    Ok(format!("V1's access rules and settings are ready on V2; {analysed} tables were analysed; {warmed}"))
+    let refreshed = if refreshed == 0 { String::new() } else { format!("{refreshed} materialised views refreshed; ") };
+    Ok(format!("V1's access rules and settings are ready on V2; {refreshed}{analysed} tables were analysed; {warmed}"))
 }
 
 /// V1's rules, read by V2's version behind its own closed door: first match wins.

@@ -7,10 +7,12 @@ use async_trait::async_trait;
 
 use super::databases::{self, Open};
 use super::promote::{self, Ready};
-use super::{follow, polish, publish, restart, schema, seed, sequences, settings, triggers, unlogged, way_back};
+use super::{
+    follow, large, polish, publish, restart, schema, seed, sequences, settings, triggers, unlogged, views, way_back,
+};
 use crate::engine::postgres::server::PgServer;
 use crate::engine::postgres::session::Session;
-use crate::engine::postgres::{connect, door, files, health, open, successor};
+use crate::engine::postgres::{connect, door, files, health, open, position, successor};
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
 use crate::trouble::{Kind, Trouble};
 
@@ -86,11 +88,16 @@ impl LogicalServer {
         publish::refuse_unpublished(place, &leader).await?;
         schema::refuse_changed(place, &self.base.other(), &leader).await?;
         schema::keep_own(place, &follower).await?;
+        let large = large::ensure_carried(place, &leader).await?.for_the_window(place).await?;
+        large::keep_own(place, &follower).await?;
+        let (views, _) = views::ensure_refreshed(place, &leader, &follower).await?;
         let sequences = sequences::ready(&self.base.other(), &leader, &follower).await?;
         let triggers = triggers::read(place).await?;
         let unlogged = unlogged::open(place, &leader, &follower).await?;
         self.leader().await?;
-        self.ready.replace(Some(Ready { leader, follower, sequences, triggers, unlogged, catalogs }));
+        let reading = RefCell::default();
+        let ready = Ready { leader, follower, sequences, triggers, unlogged, large, views, catalogs, reading };
+        self.ready.replace(Some(ready));
         self.base.ensure_views().await
     }
 }
@@ -212,6 +219,12 @@ impl Server for LogicalServer {
     }
 
     async fn has_applied(&self, position: &Position) -> Result<bool, Trouble> {
+        // It says which transaction is next: it was read behind the fence.
+        if position::next_xid(position).is_ok()
+            && let Some(ready) = &*self.ready.borrow()
+        {
+            ready.begin_to_read();
+        }
         follow::has_applied(self.place(), &*self.leader().await?, position).await
     }
 

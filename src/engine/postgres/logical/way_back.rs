@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::databases;
-use super::{follow, publish, schema, settings};
+use super::{follow, large, publish, schema, settings};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::session::Timeouts;
 use crate::engine::postgres::snapshot::Views;
@@ -65,6 +65,7 @@ async fn follow_v2(place: &Place) -> Result<String, Trouble> {
     if !follow::is_subscribed(place, &v1).await? {
         // What V1 follows from now on: DDL on V2 since clients use it shows as a difference to it.
         schema::take_over(&v2, place).await?;
+        large::take_over(&v2, place).await?;
     }
     drop(v1);
     follow::ensure_following(place, &leader, false).await.map(|(_, how)| how)

@@ -62,9 +62,18 @@ impl Orders {
 
 fn failed(what: &str, why: &str) -> Trouble {
     let why = why.strip_prefix("failed ").unwrap_or(why).trim();
-    let trouble = Trouble::failed(format!("{what}: not done")).because(Trouble::failed(why));
-    if why.contains("No space left") {
-        return trouble.hint("V2's disk is full: make room, or let V2's volume be elsewhere");
+    Trouble::failed(format!("{what}: not done")).because(Trouble::failed(why)).hint(what_to_do(why))
+}
+
+/// V2's disk, as every server and program of ours says it.
+pub(in super::super) fn is_full(why: &str) -> bool {
+    why.contains("No space left")
+}
+
+/// About a copy that failed.
+pub(in super::super) fn what_to_do(why: &str) -> &'static str {
+    match is_full(why) {
+        true => "V2's disk is full: make room, or let V2's volume be elsewhere; then run again",
+        false => "run again: the copy begins anew",
     }
-    trouble.hint("run again: the copy begins anew")
 }

@@ -13,12 +13,12 @@ mod volume;
 use std::time::Duration;
 
 pub(super) use cluster::jobs;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, select, try_join};
 pub(super) use loader::Loader;
 pub(super) use rows::PINS;
 use serde::{Deserialize, Serialize};
 
-use super::{databases, publish, schema, settings};
+use super::{databases, large, publish, schema, settings, views};
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::names::{self, literal};
 use crate::engine::postgres::seed::{self, Seed, copy};
@@ -67,10 +67,16 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     let admin = connect::admin(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
     ensure_no_sessions(&admin, place).await?;
     publish::ensure_no_slots(&leader, &admin).await?;
+    // First: one that is refreshed or written from here on shows.
+    let of_leader = databases::open(&leader, APPLICATION, Timeouts::short(place.plan.limits.statement.0)).await?;
+    let (filled, large) = try_join(views::look(&of_leader), large::look(&of_leader)).await?;
+    drop(of_leader);
     let mark = match Seed::of(&place.plan) {
         Seed::Copy => fill(place, &leader, &admin, Loader::start(place).await?).await?,
         Seed::Volume => volume::fill(place, &leader, &admin).await?,
     };
+    views::write_down(place, &filled).await?;
+    large::write_down(place, &large).await?;
     let text = serde_json::to_vec(&mark).map_err(|error| Trouble::bug("a mark does not become text").because(error))?;
     files::write(place, files::SEEDED, &text).await?;
     Ok(Seeded { position: position::position(&mark.lsn, None), bytes: mark.bytes })

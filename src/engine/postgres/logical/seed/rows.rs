@@ -14,6 +14,7 @@ use crate::engine::Place;
 use crate::engine::postgres::connect;
 use crate::engine::postgres::logical::databases::Open;
 use crate::engine::postgres::logical::found::OF_USERS;
+use crate::engine::postgres::seed::orders::what_to_do;
 use crate::engine::postgres::wire;
 use crate::tell::Unit;
 use crate::trouble::{Kind, Trouble};
@@ -164,9 +165,8 @@ impl Work<'_> {
                 }
             };
             self.one(&piece, from, to).await.map_err(|trouble| {
-                Trouble::failed(format!("table {} was not copied", piece.table.name))
-                    .because(trouble)
-                    .hint("run again: the copy begins anew")
+                let hint = what_to_do(&trouble.one_line());
+                Trouble::failed(format!("table {} was not copied", piece.table.name)).because(trouble).hint(hint)
             })?;
         }
     }

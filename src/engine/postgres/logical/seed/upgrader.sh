@@ -11,7 +11,10 @@ libraries() {
   while [ -n "$more" ]; do
     more=
     for library in $(lacking); do
-      [ ! -e "$programs/lacking/$library" ] && cp "$programs/libraries/$library" "$programs/lacking" 2>/dev/null && more=yes
+      if [ ! -e "$programs/lacking/$library" ] && [ -e "$programs/libraries/$library" ]; then
+        cp "$programs/libraries/$library" "$programs/lacking" || return
+        more=yes
+      fi
     done
   done
   "$old/postgres" --version >/tmp/said || { echo "V1's programs do not run in V2's image" >&2; return 1; }
@@ -33,7 +36,7 @@ mode() {
 }
 why() {
   grep -iE 'fail|fatal|error|could not|refuse|must|cannot' /tmp/upgraded | tail -n 2 >&2
-  find "$new" /tmp/upgrade -name '*.log' -exec grep -hE 'ERROR|FATAL' {} + 2>/dev/null | tail -n 3 >&2
+  find "$new" /tmp/upgrade -name '*.log' -exec grep -hE 'ERROR|FATAL|PANIC|No space left' {} + 2>/dev/null | tail -n 3 >&2
   find "$new/pg_upgrade_output.d" /tmp/upgrade -name '*.txt' -exec head -n 5 {} \; 2>/dev/null | tail -n 4 >&2
   return 1
 }

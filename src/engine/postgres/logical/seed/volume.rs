@@ -17,7 +17,7 @@ use crate::engine::postgres::before::Before;
 use crate::engine::postgres::machine::major_minor;
 use crate::engine::postgres::names;
 use crate::engine::postgres::seed::copy;
-use crate::engine::postgres::seed::orders::Orders;
+use crate::engine::postgres::seed::orders::{Orders, is_full};
 use crate::engine::postgres::seed::volume::{self, APPLICATION, Ask, Copier};
 use crate::engine::postgres::session::{Session, Timeouts};
 use crate::engine::postgres::{auto_conf, connect, position, prepare, standby};
@@ -92,6 +92,9 @@ pub(super) async fn fill(place: &Place, leader: &Place, admin: &Session) -> Resu
 
 /// Nothing of V1 was copied yet.
 fn not_by_volume(mut trouble: Trouble) -> Trouble {
+    if is_full(&trouble.one_line()) {
+        return trouble;
+    }
     trouble.hints =
         vec!["mend what is named and run again, or run with `--seed copy`, which needs no pg_upgrade".into()];
     trouble

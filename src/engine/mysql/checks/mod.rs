@@ -1,0 +1,85 @@
+//! Every precheck: an id that never changes, a verdict, what was found, and what to do about it. Pure.
+
+use super::before::{Before, Serving};
+use super::machine::Machine;
+use super::said::Said;
+use crate::config::Limits;
+use crate::engine::{Check, Verdict};
+use crate::plan::Plan;
+
+mod image;
+mod moving;
+mod seed;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub(super) use moving::gtid_to_change;
+pub(super) use seed::{seed, seed_seconds};
+
+/// All that was found, of both sides.
+pub(super) struct Found<'a> {
+    pub(super) v1: &'a Said,
+    pub(super) v2: &'a Machine,
+    pub(super) v1_free: Option<u64>,
+    /// Bytes a second, as measured.
+    pub(super) write_rate: Option<u64>,
+    pub(super) allow: &'a [String],
+    pub(super) limits: &'a Limits,
+    /// The seed that was asked for.
+    pub(super) seed: Option<&'a str>,
+}
+
+/// The whole list, for `plan`.
+pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
+    let mut checks = image::checks(found);
+    checks.extend(tables::checks(found));
+    checks.extend(seed::checks(found));
+    checks.extend(moving::checks(found.v1, None));
+    checks
+}
+
+/// Those that may have changed since; what this run itself made is not held against V1.
+pub(super) fn again(now: &Said, plan: &Plan) -> Vec<Check> {
+    moving::checks(now, Some(plan))
+}
+
+fn passed(id: &str, found: impl Into<String>) -> Check {
+    Check { id: id.into(), verdict: Verdict::Passed, found: found.into(), hint: None }
+}
+
+fn noted(id: &str, found: impl Into<String>) -> Check {
+    Check { id: id.into(), verdict: Verdict::Noted, found: found.into(), hint: None }
+}
+
+fn refused(id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check { id: id.into(), verdict: Verdict::Refused, found: found.into(), hint: Some(hint.into()) }
+}
+
+/// At most a few names, quoted by how they are shown, then how many more.
+fn some<T: AsRef<str>>(names: &[T]) -> String {
+    const SHOWN: usize = 5;
+    let mut text =
+        names.iter().take(SHOWN).map(|name| name.as_ref().escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+/// Of the run's own record: what V1 had, for the plan.
+pub(super) fn serving(v1: &Said) -> Serving {
+    Serving {
+        server_id: u32::try_from(v1.number("server_id")).unwrap_or_default(),
+        max_connections: v1.number("max_connections"),
+        event_scheduler: v1.variable("event_scheduler").to_owned(),
+        sync_binlog: v1.number("sync_binlog"),
+        flush_log: v1.number("innodb_flush_log_at_trx_commit"),
+    }
+}
+
+/// What the run set on V1 and `abort` must find as it was.
+pub(super) fn is_ours(name: &str, before: &Before) -> bool {
+    matches!(name, "super_read_only" | "read_only" | "event_scheduler" | "server_id")
+        || before.gtid.is_some() && matches!(name, "gtid_mode" | "enforce_gtid_consistency")
+}

@@ -1,0 +1,85 @@
+//! How V2 gets its first copy, why not otherwise, and what it takes.
+
+use super::{Found, noted, passed, refused};
+use crate::config::quantity::Bytes;
+use crate::engine::Check;
+use crate::engine::mysql::dialect::Version;
+use crate::engine::mysql::seed::Seed;
+
+pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
+    vec![log_kept(found), room(found), seed_as_possible(found)]
+}
+
+/// From here on V1's pages are copied, where nobody says otherwise.
+const LARGE: u64 = 1 << 30;
+
+pub(in super::super) fn seed(found: &Found<'_>) -> Seed {
+    let wanted = match found.seed {
+        Some(seed) => seed == Seed::Backup.name(),
+        None => found.v1.bytes >= LARGE,
+    };
+    if wanted && why_no_backup(found).is_none() { Seed::Backup } else { Seed::Dump }
+}
+
+/// By what ordinary machines do, in bytes a second, and what a new data directory takes.
+pub(in super::super) fn seed_seconds(found: &Found<'_>, seed: Seed) -> u64 {
+    let rate: u64 = match seed {
+        Seed::Dump => 25 << 20,
+        Seed::Backup => 200 << 20,
+    };
+    12 + found.v1.bytes / rate
+}
+
+fn why_no_backup(found: &Found<'_>) -> Option<String> {
+    let (old, new) = (Version::read(&found.v1.version)?, Version::read(&found.v2.version)?);
+    if old.series() != new.series() || old < Version(8, 0, 37) && old != new {
+        return Some(format!("the server's own copy does not go from {} to {}", found.v1.version, found.v2.version));
+    }
+    match found.v1.not_innodb.is_empty() {
+        true => None,
+        false => Some("the server's own copy leaves out what is not InnoDB".into()),
+    }
+}
+
+fn seed_as_possible(found: &Found<'_>) -> Check {
+    let id = "seed-by-backup";
+    match (seed(found), why_no_backup(found)) {
+        (Seed::Backup, _) => passed(id, "V1's pages are copied by the server itself (CLONE) while it serves"),
+        (Seed::Dump, Some(why)) if found.seed == Some(Seed::Backup.name()) => {
+            refused(id, why, "leave `seed` out, or `--seed dump`")
+        }
+        (Seed::Dump, Some(why)) => passed(id, format!("not possible ({why}), and not asked for")),
+        (Seed::Dump, None) => passed(id, format!("possible; chosen from {} on, or by `--seed backup`", Bytes(LARGE))),
+    }
+}
+fn log_kept(found: &Found<'_>) -> Check {
+    let id = "log-kept";
+    let v1 = found.v1;
+    let seconds = v1.number("binlog_expire_logs_seconds");
+    if v1.variables.contains_key("binlog_expire_logs_auto_purge") {
+        return passed(id, "V1 keeps its log for V2: it is not purged by itself during the run");
+    }
+    match seconds {
+        1..86_400 => refused(
+            id,
+            format!("V1 throws its log away after {seconds} s, and V2 may still need it"),
+            "SET GLOBAL binlog_expire_logs_seconds = 604800, for as long as the run takes",
+        ),
+        _ => passed(id, "V1 keeps its log for days"),
+    }
+}
+
+/// What V1's data takes on V2's disk, its log during the copy included.
+fn room(found: &Found<'_>) -> Check {
+    let id = "disk-for-copy";
+    let need = found.v1.bytes + found.v1.bytes / 3 + (1 << 30);
+    let Some(free) = found.v2.free else {
+        return noted(id, format!("the copy needs {}; how much is free on V2's side is not known", Bytes(need)));
+    };
+    let usable = free / 100 * u64::from(100_u8.saturating_sub(found.limits.disk_reserve.0));
+    let said = format!("the copy needs {}; {} are free on V2's side", Bytes(need), Bytes(free));
+    if need <= usable {
+        return passed(id, said);
+    }
+    refused(id, said, "make room, let V2's volume be elsewhere, or lower limits.disk-reserve")
+}

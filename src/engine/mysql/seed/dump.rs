@@ -1,0 +1,102 @@
+//! The seed `dump`: by statements, in parallel, from one moment of V1.
+
+use std::time::Duration;
+
+use super::{configured, directory, finished, own_account, writer};
+use crate::engine::mysql::connect::{self, Session, Timeouts, code_of};
+use crate::engine::mysql::position::{self, At, version};
+use crate::engine::mysql::{follow, prepare};
+use crate::engine::mysql_wire::copy::{self, Speed};
+use crate::engine::mysql_wire::quote::literal;
+use crate::engine::{Place, Seeded};
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
+
+/// Tables that are read and written at once. More than the cores of most machines, as each waits for disks in turn.
+const AT_ONCE: usize = 4;
+
+pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
+    directory::ensure_made(place).await?;
+    let session = follow::ensure_running(place).await?;
+    if let Some(position) = finished(&session).await? {
+        return Ok(Seeded { position, bytes: place.plan.bytes });
+    }
+    let session = configured(session, place).await?;
+    let (at, bytes) = copied(&session, place).await?;
+    session.run(version(&session)?.empty_log()).await?;
+    session.run(&format!("SET GLOBAL gtid_purged = {}", literal(&at.set))).await?;
+    session.run("SET GLOBAL local_infile = OFF").await?;
+    // The last act: only a finished copy is closed.
+    follow::ensure_closed(&session).await?;
+    Ok(Seeded { position: position::position(&at), bytes })
+}
+
+async fn copied(v2: &Session, place: &Place) -> Result<(At, u64), Trouble> {
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let v1 = connect::admin(&leader, Timeouts::NONE).await?;
+    v2.run("SET GLOBAL local_infile = ON").await?;
+    let mut writers = Vec::new();
+    for _ in 0..AT_ONCE {
+        writers.push(writer(place).await?);
+    }
+    let quiet = writer(place).await?;
+    // Changes of schema and accounts wait until these are read: what comes after, V2 gets by V1's log.
+    let still = connect::admin(&leader, prepare::timeouts(place)).await?;
+    still.run("LOCK INSTANCE FOR BACKUP").await?;
+    let (readers, at) = moment(&leader).await?;
+    let inventory = copy::inventory(&v1, &[]).await?;
+    if !inventory.not_carried.is_empty() {
+        return Err(Trouble::refused(format!("not carried by seed `dump`: {}", inventory.not_carried.join(", "))));
+    }
+    copy::tables(&v1, &quiet, &inventory).await?;
+    let (user, host) = own_account(place);
+    let accounts = copy::accounts(&v1, &quiet, &[(&user, &host)]).await?;
+    let objects = copy::objects(&v1, &inventory).await?;
+    still.run("UNLOCK INSTANCE").await?;
+    let total = Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 };
+    let speed = Speed { most: place.plan.limits.seed_rate.map(|rate| rate.0), total };
+    let copied = copy::rows(&readers, &writers, &inventory, &place.tell, speed).await?;
+    drop(readers);
+    let mut left_out = objects.make(&v1, &quiet).await?;
+    left_out.extend(accounts.finish(&quiet).await?);
+    if !left_out.is_empty() {
+        place.tell.warning(format!("not on V2, as it is of no use on V1 either: {}", left_out.join(", ")));
+    }
+    Ok((at, copied.bytes))
+}
+
+/// Sessions that see V1 as it is at one place of its log. Writes stand still while they begin, for milliseconds; where the lock is
+/// not to be had at once it is let go, as everybody would wait behind it.
+async fn moment(leader: &Place) -> Result<(Vec<Session>, At), Trouble> {
+    let short = Timeouts { statement: Duration::from_secs(5), lock: Duration::from_secs(1) };
+    let locker = connect::admin(leader, short).await?;
+    let mut readers = Vec::new();
+    for _ in 0..AT_ONCE {
+        let session = connect::admin(leader, Timeouts::NONE).await?;
+        copy::fit_reader(&session).await?;
+        readers.push(session);
+    }
+    let wait = Wait {
+        what: "a moment in which nothing writes on V1",
+        limit: Limit { name: "limits.catch-up", value: leader.plan.limits.catch_up.0 },
+        every: Duration::from_secs(1),
+        kind: Kind::Failed,
+    };
+    wait::until(wait, &leader.tell, async || match locker.run("FLUSH TABLES WITH READ LOCK").await {
+        Ok(()) => Ok(Look::Done(())),
+        Err(trouble) if code_of(&trouble) == Some(1205) => {
+            Ok(Look::NotYet("statements that run for long hold it up".into()))
+        }
+        Err(trouble) => Err(trouble),
+    })
+    .await?;
+    let begun = async {
+        for session in &readers {
+            session.run(copy::BEGIN).await?;
+        }
+        position::now(&locker).await
+    };
+    let at = begun.await;
+    locker.run("UNLOCK TABLES").await?;
+    Ok((readers, at?))
+}

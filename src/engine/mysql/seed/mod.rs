@@ -1,0 +1,96 @@
+//! Ways of giving V2 its first copy. A copy that was begun and not finished starts over: only a finished one is closed for good.
+
+pub(super) mod clone;
+pub(super) mod directory;
+pub(super) mod dump;
+
+use std::time::Duration;
+
+use super::before::Before;
+use super::connect::{self, Session, Timeouts};
+use super::position::{self, At};
+use super::{follow, names};
+use crate::engine::mysql_wire::quote::{ident, literal};
+use crate::engine::{Place, Position, Seeded};
+use crate::plan::Plan;
+use crate::trouble::Trouble;
+
+/// How V2 gets its first copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seed {
+    /// By statements: any version to any other.
+    Dump,
+    /// V1's pages, by the server's own means: within one series.
+    Backup,
+}
+
+impl Seed {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Seed::Dump => "dump",
+            Seed::Backup => "backup",
+        }
+    }
+    pub(super) fn of(plan: &Plan) -> Seed {
+        if plan.seed == Seed::Backup.name() { Seed::Backup } else { Seed::Dump }
+    }
+}
+
+/// A restart of a server that has just been made or copied.
+const RESTART_WITHIN: Duration = Duration::from_secs(120);
+
+pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
+    match Seed::of(&place.plan) {
+        Seed::Dump => dump::ensure_seeded(place).await,
+        Seed::Backup => clone::ensure_seeded(place).await,
+    }
+}
+
+/// V2 is stopped, and its data directory empty. What V1 was given for the seed goes with what it was given to be followed.
+pub(super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
+    follow::ensure_not_following(place).await?;
+    directory::ensure_empty(place).await
+}
+
+/// On V2, for what has limits of its own. None of it is for V2's own log.
+async fn writer(place: &Place) -> Result<Session, Trouble> {
+    connect::admin(place, Timeouts::NONE).await
+}
+
+/// Names that are V2's own already, and no part of the copy.
+fn own_account(place: &Place) -> (String, String) {
+    (names::admin(&place.plan), names::ANYWHERE.to_owned())
+}
+
+/// Where a finished copy begins.
+async fn finished(session: &Session) -> Result<Option<Position>, Trouble> {
+    let closed = "SELECT COUNT(*) FROM performance_schema.persisted_variables WHERE variable_name = 'super_read_only'";
+    if session.number(closed).await? != Some(1) {
+        return Ok(None);
+    }
+    let set = session.text("SELECT @@GLOBAL.gtid_purged").await?.unwrap_or_default();
+    Ok(Some(position::position(&At { set: position::one_line(&set), ..position::now(session).await? })))
+}
+
+/// A number of its own, GTIDs, and what V1 has set for good.
+async fn configured(session: Session, place: &Place) -> Result<Session, Trouble> {
+    let before = Before::of(&place.plan)?;
+    let id = names::server_id(&place.plan, before.serving.server_id);
+    session.run(&format!("SET PERSIST server_id = {id}")).await?;
+    session.run("SET PERSIST event_scheduler = OFF").await?;
+    let has_gtids = session.text("SELECT @@GLOBAL.gtid_mode").await?.as_deref() == Some("ON");
+    if has_gtids && before.persisted.is_empty() {
+        return Ok(session);
+    }
+    session.run("SET PERSIST_ONLY enforce_gtid_consistency = ON").await?;
+    session.run("SET PERSIST_ONLY gtid_mode = ON").await?;
+    for (name, value) in &before.persisted {
+        let value = if value.parse::<f64>().is_ok() { value.clone() } else { literal(value) };
+        if let Err(trouble) = session.run(&format!("SET PERSIST_ONLY {} = {value}", ident(name))).await {
+            place.tell.warning(format!("V1 has set {name} for good, and V2 does not take it: {}", trouble.one_line()));
+        }
+    }
+    let found = connect::found(place).await?;
+    place.runtime.ensure_restarted(&found.id, &found.started_at, RESTART_WITHIN).await?;
+    follow::ensure_running(place).await
+}

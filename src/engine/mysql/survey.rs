@@ -1,0 +1,155 @@
+//! The survey: V1 and V2's image, looked at without touching anything.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::before::{self, Before, Made};
+use super::checks::{self, Found};
+use super::connect::{Inside, Session, Timeouts};
+use super::machine::{self, Machine};
+use super::said::{self, Said};
+use super::{dialect, position};
+use crate::config::quantity::Bytes;
+use crate::engine::{Serving, Side, Survey, SurveyRequest};
+use crate::runtime::{Call, Container, Runtime};
+use crate::trouble::Trouble;
+
+/// Sizes of many tables take a while to add up.
+const PATIENCE: Timeouts = Timeouts { statement: Duration::from_secs(60), lock: Duration::from_secs(2) };
+
+/// Where the server listens unless it says otherwise.
+const PORT: u16 = 3306;
+
+pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
+    let inside =
+        Inside { runtime: ask.runtime, container: ask.v1, port: port(ask.v1), access: ask.access, side: Side::V1 };
+    let session = inside.session(PATIENCE).await?;
+    if session.is_mariadb() {
+        return Err(Trouble::refused("V1 is a MariaDB, not a MySQL").hint("name an image of MariaDB for V2"));
+    }
+    let (began, first) = (Instant::now(), position::now(&session).await.ok());
+    let v1 = said::said(&session).await?;
+    let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
+    let data = v1.variable("datadir").trim_end_matches('/').to_owned();
+    let v1_free = ask.runtime.free_bytes(&ask.v1.id, &data).await?;
+    let rate = rate(first.as_ref(), position::now(&session).await.ok().as_ref(), began.elapsed());
+    let found =
+        Found { v1: &v1, v2: &v2, v1_free, write_rate: rate, allow: ask.allow, limits: ask.limits, seed: ask.seed };
+    let owner = owner(ask.runtime, ask.v1, &data).await?;
+    written_down(&found, &before(&v1, &v2, owner), data)
+}
+
+fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Survey, Trouble> {
+    let version = |text: &str| {
+        dialect::Version::read(text).map_or_else(|| text.to_owned(), |v| format!("{}.{}.{}", v.0, v.1, v.2))
+    };
+    let seed = checks::seed(found);
+    let port = u16::try_from(found.v1.number("port")).map_err(|_| Trouble::bug("V1's port is no number"))?;
+    Ok(Survey {
+        engine: "mysql".into(),
+        v1_version: version(&found.v1.version),
+        v2_version: version(&found.v2.version),
+        method: "binlog".into(),
+        seed: seed.name().into(),
+        seed_ms: 1000 * checks::seed_seconds(found, seed),
+        v2_data: data.clone(),
+        v1_data: data,
+        more_data: Vec::new(),
+        bytes: found.v1.bytes,
+        write_rate: found.write_rate,
+        port,
+        checks: checks::all(found),
+        before: serde_json::to_value(before)
+            .map_err(|error| Trouble::bug("the survey cannot be written").because(error))?,
+        facts: facts(found),
+    })
+}
+
+fn facts(found: &Found<'_>) -> BTreeMap<String, String> {
+    let unknown = || "unknown".to_owned();
+    [
+        ("size", Bytes(found.v1.bytes).to_string()),
+        ("schemas", found.v1.schemas.to_string()),
+        ("writes", found.write_rate.map_or_else(unknown, |rate| format!("{}/s", Bytes(rate)))),
+        ("free on V1's disk", found.v1_free.map_or_else(unknown, |free| Bytes(free).to_string())),
+        ("free on V2's disk", found.v2.free.map_or_else(unknown, |free| Bytes(free).to_string())),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+fn before(v1: &Said, v2: &Machine, owner: (u64, u64)) -> Before {
+    let made = Made {
+        lower_case_table_names: v1.variable("lower_case_table_names").to_owned(),
+        page_size: v1.variable("innodb_page_size").to_owned(),
+        data_file: v1.variable("innodb_data_file_path").to_owned(),
+        charset: v1.variable("character_set_server").to_owned(),
+        collation: v1.variable("collation_server").to_owned(),
+    };
+    let mut before = Before {
+        serving: checks::serving(v1),
+        gtid: checks::gtid_to_change(v1),
+        auto_purge: v1.variables.get("binlog_expire_logs_auto_purge").cloned(),
+        made,
+        owners: [owner, v2.owner.unwrap_or(owner)],
+        has_clone: v1.has_clone,
+        persisted: Vec::new(),
+    };
+    before.persisted = v1.persisted.iter().filter(|(name, _)| !checks::is_ours(name, &before)).cloned().collect();
+    before
+}
+
+/// Of the side that serves, for the run that undoes another one.
+pub(super) async fn serving(ask: &Serving<'_>) -> Result<before::Serving, Trouble> {
+    let inside = Inside {
+        runtime: ask.runtime,
+        container: ask.container,
+        port: port(ask.container),
+        access: ask.access,
+        side: Side::V1,
+    };
+    let session: Session = inside.session(PATIENCE).await?;
+    let variables = said::pairs(&session, "SHOW GLOBAL VARIABLES").await?.into_iter().collect();
+    Ok(checks::serving(&Said { variables, ..Said::default() }))
+}
+
+/// As V1's command line says.
+fn port(container: &Container) -> u16 {
+    let said = container.command.iter().find_map(|word| word.strip_prefix("--port=")?.parse().ok());
+    said.unwrap_or(PORT)
+}
+
+/// Within one file: what lies between two offsets. Nothing where the file changed meanwhile.
+fn rate(first: Option<&position::At>, second: Option<&position::At>, between: Duration) -> Option<u64> {
+    let (first, second) = (first?, second?);
+    if first.file != second.file || between < Duration::from_millis(50) {
+        return None;
+    }
+    let bytes = second.offset.checked_sub(first.offset)?;
+    Some(bytes.saturating_mul(1000) / u64::try_from(between.as_millis()).ok()?)
+}
+
+async fn owner(runtime: &dyn Runtime, container: &Container, data: &str) -> Result<(u64, u64), Trouble> {
+    let argv = ["stat", "-c", "%u %g", data];
+    let output = runtime.exec(&container.id, &Call { argv: &argv, user: None, stdin: b"" }).await?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    match numbers[..] {
+        [user, group] => Ok((user, group)),
+        _ => Err(Trouble::failed(format!("cannot see who owns {} in V1", data.escape_debug()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_needs_two_places_in_one_file() {
+        let at = |file: &str, offset| position::At { file: file.into(), offset, set: String::new() };
+        let half = Duration::from_millis(500);
+        assert_eq!(rate(Some(&at("b.1", 1000)), Some(&at("b.1", 3000)), half), Some(4000));
+        assert_eq!(rate(Some(&at("b.1", 1000)), Some(&at("b.2", 3000)), half), None);
+        assert_eq!(rate(None, Some(&at("b.1", 3000)), half), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! The dead-man's switch: a client of V1's server in a container of its own, beside V1, that gives V1 back to its clients,
+//! whoever is dead.
+//!
+//! It shares V1's network, so that it reaches V1 by loopback whatever networks V1 is taken off. It acts when the time is up, and
+//! at once when the tool is gone, which it sees by the end of its own input. Before it lifts the fence it ends the tool's sessions
+//! and waits until they are gone: no statement of theirs can come after it. The tool ends the switch by ending its session.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::accounts;
+use super::before::{Before, Serving};
+use super::connect;
+use super::names::{self, WINDOW_LOCK};
+use crate::engine::Place;
+use crate::engine::mysql_wire::quote::literal;
+use crate::runtime::{File, Helper, HelperSpec};
+use crate::trouble::Trouble;
+use crate::wait::{self, Limit};
+
+/// The rest: statements that give V1 back. Its one order is `arm SECONDS LOCK SESSION…`, where locks have no spaces in
+/// their names but for `_`, which stands for one.
+const SCRIPT: &str = r#"
+coproc SERVER { exec mysql --defaults-file=/switchover.cnf --skip-reconnect --force --unbuffered -N -B 2>&1; }
+ask() { printf '%s\n' "$1" >&"${SERVER[1]}"; }
+ask "SELECT CONNECTION_ID();"
+read -r -t 10 id <&"${SERVER[0]}" || id=
+case $id in
+  ''|*[!0-9]*) echo "no $id"; exit 1 ;;
+esac
+echo "ready $id"
+read -r order seconds lock sessions || exit 0
+[ "$order" = arm ] || exit 0
+lock=${lock//_/ }
+ask "SELECT GET_LOCK('$lock', 0), GET_LOCK('${lock% *}', 0);"
+read -r -t 5 got <&"${SERVER[0]}"
+[ "$got" = $'1\t1' ] || { echo "no lock: $got"; exit 1; }
+echo armed
+read -r -t "$seconds" order
+if [ "${order-}" = end ]; then exit 0; fi
+ask "DO RELEASE_LOCK('$lock');"
+for session in $sessions; do
+  ask "KILL CONNECTION ${session%:*};"
+  ask "DO GET_LOCK('switchover session ${session#*:}', 60);"
+done
+ask "DO GET_LOCK('switchover window', 60);"
+for statement; do ask "$statement;"; done
+ask "SELECT 'given back';"
+while read -r -t 60 said <&"${SERVER[0]}"; do
+  [ "$said" != 'given back' ] || break
+done
+"#;
+
+/// Made before the window, connected, not armed.
+pub(super) struct Switch {
+    helper: RefCell<Box<dyn Helper>>,
+    /// Its session's number on V1.
+    pub(super) id: u64,
+}
+
+/// A session of the window's, as the switch must know it: its number, and the lock that it holds for as long as it lives.
+pub(super) struct Known {
+    pub(super) id: u32,
+    pub(super) lock: String,
+}
+
+/// The lock of such a session. `_` is no part of a tag.
+pub(super) fn session_lock(place: &Place, n: u32) -> String {
+    format!("switchover session {}-{n}", place.plan.tag())
+}
+
+fn helper_name(place: &Place) -> String {
+    format!("switchover-{}-switch", place.plan.tag())
+}
+
+pub(super) async fn ensure_none(place: &Place) -> Result<(), Trouble> {
+    place.runtime.ensure_no_container(&helper_name(place), &place.plan.run).await
+}
+
+/// The lock by which a run's switch is found, whatever the attempt.
+pub(super) fn switch_lock(place: &Place) -> String {
+    let armed = names::armed_lock(&place.plan, 0);
+    armed.rsplit_once(' ').map_or_else(|| armed.clone(), |(of_run, _)| of_run.to_owned())
+}
+
+/// What gives V1 back. Each is one statement; a durable fence stays.
+pub(super) fn give_back(serving: &Serving) -> Vec<String> {
+    let unless_durable =
+        |name: &str, value: String| format!("SET GLOBAL {name} = IF(@durable, @@GLOBAL.{name}, {value})");
+    let mut statements = vec![
+        "SET @durable = (SELECT COUNT(*) FROM performance_schema.persisted_variables WHERE variable_name = 'super_read_only')"
+            .to_owned(),
+        unless_durable("super_read_only", "0".into()),
+        unless_durable("read_only", "0".into()),
+    ];
+    if serving.event_scheduler != "DISABLED" {
+        statements.push(unless_durable("event_scheduler", literal(&serving.event_scheduler)));
+    }
+    // A whole number, by its type too.
+    let most = serving.max_connections;
+    statements
+        .push(format!("SET GLOBAL max_connections = CAST(IF(@durable, @@GLOBAL.max_connections, {most}) AS UNSIGNED)"));
+    statements
+}
+
+pub(super) async fn open(place: &Place) -> Result<Switch, Trouble> {
+    let plan = &place.plan;
+    let password = accounts::password(place, names::ADMIN_SECRET)?;
+    let options = format!(
+        "[client]\nuser={}\npassword={}\nhost=127.0.0.1\nport={}\nprotocol=TCP\n",
+        names::admin(plan),
+        password.expose_secret(),
+        connect::port(place)
+    );
+    let mut entrypoint = ["bash", "-c", SCRIPT, "switch"].map(str::to_owned).to_vec();
+    entrypoint.extend(give_back(&Before::of(plan)?.serving));
+    let spec = HelperSpec {
+        name: helper_name(place),
+        image: plan.v2.image_id.clone(),
+        entrypoint,
+        user: Some("0:0".into()),
+        network: Some(format!("container:{}", connect::container(place).await?)),
+        files: vec![File {
+            path: "/switchover.cnf".into(),
+            content: options.into_bytes(),
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+        }],
+        labels: plan.labels("V1"),
+        ..HelperSpec::default()
+    };
+    let mut helper = place.runtime.helper(&spec).await?;
+    let limit = Limit { name: "limits.statement", value: Duration::from_secs(20) };
+    let said = wait::within(limit, "the dead-man's switch to connect", helper.line()).await?;
+    match said.as_deref().and_then(|line| line.strip_prefix("ready ")).and_then(|id| id.parse().ok()) {
+        Some(id) => Ok(Switch { helper: RefCell::new(helper), id }),
+        None => {
+            helper.end().await?;
+            Err(Trouble::failed("the dead-man's switch does not get into V1")
+                .because(Trouble::failed(said.unwrap_or_else(|| "it ended".into()))))
+        }
+    }
+}
+
+impl Switch {
+    /// From now on it gives V1 back after `cap`, or when we are gone.
+    #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
+    pub(super) async fn arm(&self, cap: Duration, lock: &str, sessions: &[Known]) -> Result<(), Trouble> {
+        let known: Vec<String> = sessions
+            .iter()
+            .map(|session| {
+                let lock = session.lock.rsplit(' ').next().unwrap_or_default();
+                format!("{}:{lock}", session.id)
+            })
+            .collect();
+        let order = format!("arm {:.3} {} {}", cap.as_secs_f64(), lock.replace(' ', "_"), known.join(" "));
+        let mut helper = self.helper.borrow_mut();
+        let asked = async {
+            helper.send(&order).await?;
+            helper.line().await
+        };
+        let limit = Limit { name: "limits.statement", value: Duration::from_secs(5) };
+        match wait::within(limit, "the dead-man's switch to be armed", asked).await?.as_deref() {
+            Some("armed") => Ok(()),
+            other => Err(Trouble::failed("the dead-man's switch is not armed")
+                .because(Trouble::failed(other.unwrap_or("it ended").to_owned()))),
+        }
+    }
+}
+
+/// A condition: this attempt's switch is armed and has not woken.
+pub(super) fn armed(lock: &str) -> String {
+    format!("IS_USED_LOCK({}) IS NOT NULL", literal(lock))
+}
+
+/// An expression: `value`, or an error where the switch is not armed.
+pub(super) fn guarded(lock: &str, value: &str) -> String {
+    format!("IF({}, {value}, (SELECT 1 UNION SELECT 2))", armed(lock))
+}
+
+pub(super) fn window_lock() -> String {
+    literal(WINDOW_LOCK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::any_plan;
+
+    #[test]
+    fn a_durable_fence_is_never_lifted_by_the_switch() {
+        let serving =
+            Serving { server_id: 1, max_connections: 151, event_scheduler: "ON".into(), sync_binlog: 1, flush_log: 1 };
+        let statements = give_back(&serving);
+        assert!(statements[0].contains("persisted_variables"));
+        assert!(statements[1..].iter().all(|statement| statement.contains("IF(@durable, @@GLOBAL.")));
+        let disabled = give_back(&Serving { event_scheduler: "DISABLED".into(), ..serving });
+        assert!(!disabled.iter().any(|statement| statement.contains("event_scheduler")), "it cannot be set");
+    }
+
+    #[test]
+    fn the_lock_of_an_attempt_begins_with_that_of_the_run() {
+        let plan = any_plan();
+        let armed = names::armed_lock(&plan, 3);
+        assert!(!armed.contains('_'), "the script writes spaces so");
+        assert_eq!(armed.rsplit_once(' ').unwrap().0, "switchover armed 7f3a1c2b");
+    }
+}

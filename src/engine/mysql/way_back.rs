@@ -1,0 +1,79 @@
+//! V1, fenced, follows V2: the way back. And V1 standing still, to be compared.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::before::Before;
+use super::connect::{self, Session};
+use super::{follow, position, prepare};
+use crate::engine::Place;
+use crate::engine::mysql_wire::quote::literal;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Limit, Look, Wait};
+
+/// Stopped loses nothing: all of it is on V2.
+const STOP_WITHIN: Duration = Duration::from_secs(120);
+
+/// `Err` inside: why it cannot follow; it is stopped then.
+pub(super) async fn ensure_way_back(
+    place: &Place,
+    kept: Option<Rc<Session>>,
+) -> Result<Result<String, String>, Trouble> {
+    if connect::is_gone(place).await? {
+        return Ok(Err(format!("{}'s container is gone", place.side)));
+    }
+    match follows(place, kept).await {
+        Ok(sentence) => Ok(Ok(sentence)),
+        Err(trouble) => {
+            let found = connect::found(place).await?;
+            place.runtime.ensure_stopped(&found.id, "SIGTERM", STOP_WITHIN).await?;
+            Ok(Err(trouble.one_line()))
+        }
+    }
+}
+
+async fn follows(place: &Place, kept: Option<Rc<Session>>) -> Result<String, Trouble> {
+    ensure_door_open(place, kept).await?;
+    let session = follow::ensure_running(place).await?;
+    follow::ensure_closed(&session).await?;
+    refuse_errant(&session, place).await?;
+    let before = Before::of(&place.plan)?;
+    if before.auto_purge.as_deref() == Some("ON") {
+        session.run("SET GLOBAL binlog_expire_logs_auto_purge = ON").await?;
+    }
+    let (_, sentence) = follow::ensure_following(place).await?;
+    Ok(sentence)
+}
+
+/// What it has and the other side has not, a switchback would bring there without a word. A follower may have read what its leader
+/// is just about to call done.
+pub(super) async fn refuse_errant(session: &Session, place: &Place) -> Result<(), Trouble> {
+    let other = Place { side: place.side.other(), ..place.clone() };
+    let other = connect::admin(&other, prepare::timeouts(place)).await?;
+    let ours = session.text("SELECT @@GLOBAL.gtid_executed").await?.unwrap_or_default();
+    let sql = format!("SELECT GTID_SUBTRACT({}, @@GLOBAL.gtid_executed)", literal(&position::one_line(&ours)));
+    let wait = Wait {
+        what: "the other side to have all that this one has",
+        limit: Limit { name: "2 s", value: Duration::from_secs(2) },
+        every: Duration::from_millis(20),
+        kind: Kind::Failed,
+    };
+    let extra = wait::until(wait, &place.tell, async || {
+        let set = other.text(&sql).await?.unwrap_or_default();
+        Ok(if set.is_empty() { Look::Done(()) } else { Look::NotYet(position::one_line(&set)) })
+    });
+    extra.await.map_err(|trouble| {
+        let what = format!("{} has transactions that {} has not", place.side, place.side.other());
+        Trouble::failed(what).because(trouble).hint("mysqlbinlog --include-gtids shows them")
+    })
+}
+
+/// Beyond the line, when no client stands where it could meet V1: sessions of ours get in again.
+pub(super) async fn ensure_door_open(place: &Place, kept: Option<Rc<Session>>) -> Result<(), Trouble> {
+    let wide = Before::of(&place.plan)?.serving.max_connections;
+    let sql = format!("SET GLOBAL max_connections = {wide}");
+    match kept.filter(|session| session.is_alive()) {
+        Some(session) => session.run(&sql).await,
+        None => follow::ensure_running(place).await?.run(&sql).await,
+    }
+}

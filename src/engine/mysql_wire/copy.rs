@@ -1,1 +1,0 @@
-//! Copying what a server holds to another one, by statements.
