@@ -77,16 +77,17 @@ const FOLLOWS: [&str; 8] = [
 ];
 
 /// How the server starts, and what bears the tool's name: files anywhere, and processes. Names of binary logs and of
-/// temporary files in the data directory come and go by themselves.
+/// temporary files in the data directory come and go by themselves. The name comes as a variable: in the text it would be
+/// found in the script's own process.
 const FILES: &str = r#"
 for f in /etc/my.cnf /etc/my.cnf.d/* /etc/mysql/*.cnf /etc/mysql/*/*.cnf "$1/auto.cnf"; do
   [ ! -f "$f" ] || { echo "== $f"; cat "$f"; }
 done
 echo '== of the tool'
-find / "$1" -xdev -name '*switchover*' 2>/dev/null
+find / "$1" -xdev -name "*$MARK*" 2>/dev/null
 for p in /proc/[0-9]*; do
-  [ "$p" = "/proc/$$" ] || { tr '\0' ' ' <"$p/cmdline"; echo; } 2>/dev/null
-done | grep switchover
+  line=$(tr '\0' ' ' 2>/dev/null <"$p/cmdline") && case $line in *"$MARK"*) echo "$line" ;; esac
+done
 true"#;
 
 /// Adds what the server says, and what lies beside it.
@@ -107,7 +108,8 @@ pub(super) async fn note(
     let follows = status.lines().map(str::trim).filter(|line| FOLLOWS.iter().any(|name| line.starts_with(name)));
     state.insert("whom it follows".to_owned(), follows.collect::<Vec<_>>().join("\n"));
     let directory = database.ask(container, "select @@datadir").await?;
-    let files = docker(["exec", container, "sh", "-c", FILES, "sh", directory.trim_end_matches('/')]).ok().await?;
+    let shell = ["exec", "-e", "MARK=switchover", container, "sh", "-c", FILES, "sh"];
+    let files = docker(shell.into_iter().chain([directory.trim_end_matches('/')])).ok().await?;
     state.insert("files and processes".to_owned(), files);
     Ok(())
 }

@@ -77,7 +77,7 @@ async fn killed_meanwhile(server: &Server) -> History {
         });
         killed.await.unwrap();
         drop(patient(&server.address).await.unwrap());
-        records.try_iter().for_each(|record| history.add(record));
+        add_all(&records, &mut history);
         let last = history.ops.iter().map(|op| op.n).max().unwrap();
         all_reach(last + 10, &records, &mut history).await;
         stop.store(true, Ordering::Relaxed);
@@ -86,8 +86,14 @@ async fn killed_meanwhile(server: &Server) -> History {
     let side = patient(&server.address).await.unwrap().read_all(&recorder).await.unwrap();
     recorder.tell(Record::End { side });
     drop(recorder);
-    records.iter().for_each(|record| history.add(record));
+    add_all(&records, &mut history);
     history
+}
+
+fn add_all(records: &Receiver<Record>, history: &mut History) {
+    for record in records.try_iter() {
+        history.add(record);
+    }
 }
 
 /// Waits until every writer has had its transaction of that number acknowledged, or a later one.
@@ -96,7 +102,7 @@ async fn all_reach(number: i64, records: &Receiver<Record>, history: &mut Histor
     let wait = Wait { what: "the writers", limit, every: Duration::from_millis(50), kind: Kind::Failed };
     let tell = Teller::silent();
     let reached = wait::until(wait, &tell, async || {
-        records.try_iter().for_each(|record| history.add(record));
+        add_all(records, history);
         let last = |writer| history.acknowledged().filter(|op| op.writer == writer).map(|op| op.n).max();
         let all = (1..=3).all(|writer| last(writer).is_some_and(|n| n >= number));
         Ok(if all { Look::Done(()) } else { Look::NotYet(format!("{:?}", history.ops.last())) })
