@@ -140,7 +140,7 @@ impl Listed {
 
     /// Of some rows, by what identifies them. Rows that are alike count.
     fn rows(&self, which: &str) -> String {
-        format!("SELECT {} AS k, {} FROM {} WHERE {which} GROUP BY k", self.identity(), self.sums(), self.name.quoted())
+        format!("SELECT {}, {} FROM {} WHERE {which} GROUP BY 1", self.identity(), self.sums(), self.name.quoted())
     }
 }
 
@@ -208,12 +208,8 @@ impl Snapshot for Seen {
 
     async fn parts(&self, table: &str, parts: u32) -> Result<BTreeMap<u32, Fingerprint>, Trouble> {
         let listed = self.listed(table)?;
-        let statement = format!(
-            "SELECT {} AS part, {} FROM {} GROUP BY part",
-            listed.part(parts),
-            listed.sums(),
-            listed.name.quoted()
-        );
+        let statement =
+            format!("SELECT {}, {} FROM {} GROUP BY 1", listed.part(parts), listed.sums(), listed.name.quoted());
         let mut all = BTreeMap::new();
         for row in self.ask(&statement).await? {
             let [part, rows, hash] = fields(row);
@@ -262,6 +258,6 @@ mod tests {
         assert!(listed.row().contains("CONCAT_WS(',', COALESCE(HEX(`k``; --`), 'N'), COALESCE(`n`, 'N'))"));
         assert!(listed.identity().contains("QUOTE(CONVERT(`k``; --` USING utf8mb4))"));
         assert!(listed.sample(2.5).ends_with("% 1000000 < 25000"));
-        assert!(listed.rows("true").ends_with("FROM `s``x`.`t; --\n` WHERE true GROUP BY k"));
+        assert!(listed.rows("true").ends_with("FROM `s``x`.`t; --\n` WHERE true GROUP BY 1"));
     }
 }

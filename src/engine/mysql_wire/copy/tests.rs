@@ -4,3 +4,4 @@ mod filling;
 mod mariadb;
 mod mysql;
 mod server;
+mod speed;

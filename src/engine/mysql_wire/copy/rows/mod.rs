@@ -240,7 +240,7 @@ async fn load(to: &Session, statement: &str, load: &Load) -> Result<u64, Trouble
 fn refused(session: &Session, error: Error) -> Trouble {
     let told = session.failed(error);
     match code_of(&told) {
-        None | Some(1205 | 1213 | 1412 | 1146 | 1148 | 3948 | 1114 | 1317 | 3024 | 1053) => told,
+        None | Some(1205 | 1213 | 1412 | 1146 | 1148 | 3948 | 4166 | 1114 | 1317 | 3024 | 1053) => told,
         Some(code) => Trouble::failed(format!("the server refused it (error {code})")),
     }
 }
