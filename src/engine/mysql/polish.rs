@@ -86,7 +86,7 @@ async fn warmed(v1: &Session, v2: &Session, place: &Place) -> Result<String, Tro
     let at = |place: &Place| format!("{}/{file}", connect::data(place).trim_end_matches('/'));
     let list = place.runtime.read_file(&connect::container(&leader).await?, &at(&leader)).await?;
     let list = list.ok_or_else(|| Trouble::failed("V1's list of pages is not where it says"))?;
-    let pages = list.iter().filter(|byte| **byte == b'\n').count();
+    let pages = list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
     let [_, (uid, gid)] = Before::of(&place.plan)?.owners;
     let copy = File { path: at(place), content: list, mode: 0o640, uid, gid };
     place.runtime.put_file(&connect::container(place).await?, &copy).await?;

@@ -135,14 +135,13 @@ pub(super) async fn open(place: &Place) -> Result<Switch, Trouble> {
     let mut helper = place.runtime.helper(&spec).await?;
     let limit = Limit { name: "limits.statement", value: Duration::from_secs(20) };
     let said = wait::within(limit, "the dead-man's switch to connect", helper.line()).await?;
-    match said.as_deref().and_then(|line| line.strip_prefix("ready ")).and_then(|id| id.parse().ok()) {
-        Some(id) => Ok(Switch { helper: RefCell::new(helper), id }),
-        None => {
-            helper.end().await?;
-            Err(Trouble::failed("the dead-man's switch does not get into V1")
-                .because(Trouble::failed(said.unwrap_or_else(|| "it ended".into()))))
-        }
+    let id = said.as_deref().and_then(|line| line.strip_prefix("ready ")).and_then(|id| id.parse().ok());
+    if let Some(id) = id {
+        return Ok(Switch { helper: RefCell::new(helper), id });
     }
+    helper.end().await?;
+    Err(Trouble::failed("the dead-man's switch does not get into V1")
+        .because(Trouble::failed(said.unwrap_or_else(|| "it ended".into()))))
 }
 
 impl Switch {

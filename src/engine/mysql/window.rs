@@ -3,7 +3,7 @@
 //! The door is `max_connections`: with the run's own sessions on V1 there is no place left, not even for an account with every
 //! right. The fence is `super_read_only`, which holds everybody; both are in memory until `disarm`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(super) struct MysqlWindow {
     switch: Rc<Switch>,
     cap: Cell<Duration>,
     shut: Cell<bool>,
-    known: RefCell<Vec<Known>>,
+    known: Vec<Known>,
 }
 
 pub(super) async fn open(place: &Place, switch: Rc<Switch>, attempt: u32) -> Result<MysqlWindow, Trouble> {
@@ -64,7 +64,7 @@ pub(super) async fn open(place: &Place, switch: Rc<Switch>, attempt: u32) -> Res
         switch,
         cap: Cell::new(Duration::ZERO),
         shut: Cell::new(false),
-        known: RefCell::new(known),
+        known,
     })
 }
 
@@ -94,7 +94,7 @@ impl MysqlWindow {
              ON e.thread_id = t.thread_id AND e.state = 'ACTIVE' WHERE {}",
             sessions::foreign(&self.place.plan)
         );
-        let ours: Vec<u64> = self.known.borrow().iter().map(|known| u64::from(known.id)).collect();
+        let ours: Vec<u64> = self.known.iter().map(|known| u64::from(known.id)).collect();
         let found = pairs(&self.ending, &sql).await?.into_iter();
         let found = found.filter_map(|(id, how)| Some((id.parse().ok()?, how == "idle")));
         Ok(found.filter(|(id, _)| !ours.contains(id) && *id != self.switch.id).collect())
@@ -155,8 +155,7 @@ fn not_armed() -> Trouble {
 impl Window for MysqlWindow {
     async fn arm(&self, cap: Duration) -> Result<(), Trouble> {
         self.cap.set(cap);
-        let known = self.known.borrow();
-        self.switch.arm(cap, &self.lock, &known).await
+        self.switch.arm(cap, &self.lock, &self.known).await
     }
 
     async fn shut_door(&self) -> Result<(), Trouble> {

@@ -144,6 +144,7 @@ async fn writable(place: &Place) {
     patiently("V1 to take writes", async || write(&root(place).await?).await).await;
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a closure is written where it is called")]
 fn on_a_server(test: impl AsyncFn(&Place)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

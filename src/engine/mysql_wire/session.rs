@@ -175,16 +175,12 @@ impl Session {
 
     /// The server's own words; for what we run these name objects, never a row's content.
     pub(in crate::engine) fn failed(&self, error: Error) -> Trouble {
-        match &error {
-            Error::Server(server) => {
-                let what = format!("the server says: {} ({})", server.message, server.code);
-                Trouble::failed(what).because(Silent(error))
-            }
-            _ => {
-                self.alive.store(false, Ordering::Release);
-                Trouble::failed("the session with the server broke").because(error)
-            }
+        if let Error::Server(server) = &error {
+            let what = format!("the server says: {} ({})", server.message, server.code);
+            return Trouble::failed(what).because(Silent(error));
         }
+        self.alive.store(false, Ordering::Release);
+        Trouble::failed("the session with the server broke").because(error)
     }
 }
 

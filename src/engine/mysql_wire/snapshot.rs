@@ -46,10 +46,6 @@ impl View {
 pub(in crate::engine) struct Kept(View);
 
 impl Kept {
-    pub(in crate::engine) fn is_alive(&self) -> bool {
-        self.0.is_alive()
-    }
-
     /// Finds out what can be compared. The same names on both sides.
     pub(in crate::engine) async fn listed(self) -> Result<Box<dyn Snapshot>, Trouble> {
         let View { session, leave_out } = self.0;

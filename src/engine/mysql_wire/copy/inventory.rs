@@ -44,7 +44,6 @@ pub(in crate::engine) struct Table {
     pub(in crate::engine) key: Vec<String>,
     /// As the server estimates them.
     pub(in crate::engine) bytes: u64,
-    pub(in crate::engine) rows: u64,
 }
 
 impl Table {
@@ -67,13 +66,6 @@ pub(in crate::engine) struct Routine {
     pub(in crate::engine) name: Name,
 }
 
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct Event {
-    pub(in crate::engine) name: Name,
-    /// `ENABLED`, `DISABLED`, and what the servers call one that belongs to another server.
-    pub(in crate::engine) status: String,
-}
-
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Inventory {
     pub(in crate::engine) schemas: Vec<Schema>,
@@ -84,7 +76,7 @@ pub(in crate::engine) struct Inventory {
     pub(in crate::engine) routines: Vec<Routine>,
     /// In the order in which they must be made.
     pub(in crate::engine) triggers: Vec<Name>,
-    pub(in crate::engine) events: Vec<Event>,
+    pub(in crate::engine) events: Vec<Name>,
     /// What is there and would be missing in the copy, or be another thing there: for a person to read.
     pub(in crate::engine) not_carried: Vec<String>,
 }
@@ -127,12 +119,12 @@ async fn relations(v1: &Session, list: &str, found: &mut Inventory) -> Result<()
     let mut keys = keys(v1, list).await?;
     let all = v1
         .rows(&format!(
-            "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, DATA_LENGTH, TABLE_ROWS \
+            "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, DATA_LENGTH \
              FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ({list}) ORDER BY TABLE_SCHEMA, TABLE_NAME"
         ))
         .await?;
     for row in all {
-        let [schema, name, kind, engine, bytes, rows] = fields(row);
+        let [schema, name, kind, engine, bytes] = fields(row);
         let name = Name { schema, name };
         match kind.as_str() {
             "BASE TABLE" => {
@@ -143,8 +135,8 @@ async fn relations(v1: &Session, list: &str, found: &mut Inventory) -> Result<()
                     found.not_carried.push(format!("table {name}, which has no column with values of its own"));
                 } else {
                     let key = keys.remove(&name).unwrap_or_default();
-                    let (bytes, rows) = (bytes.parse().unwrap_or(0), rows.parse().unwrap_or(0));
-                    found.tables.push(Table { name, engine, columns, key, bytes, rows });
+                    let bytes = bytes.parse().unwrap_or(0);
+                    found.tables.push(Table { name, engine, columns, key, bytes });
                 }
             }
             "VIEW" => found.views.push(name),
@@ -224,12 +216,12 @@ async fn programs(v1: &Session, list: &str, found: &mut Inventory) -> Result<(),
         found.triggers.push(Name { schema, name });
     }
     let events = format!(
-        "SELECT EVENT_SCHEMA, EVENT_NAME, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA IN ({list}) \
+        "SELECT EVENT_SCHEMA, EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA IN ({list}) \
          ORDER BY EVENT_SCHEMA, EVENT_NAME"
     );
     for row in v1.rows(&events).await? {
-        let [schema, name, status] = fields(row);
-        found.events.push(Event { name: Name { schema, name }, status });
+        let [schema, name] = fields(row);
+        found.events.push(Name { schema, name });
     }
     Ok(())
 }

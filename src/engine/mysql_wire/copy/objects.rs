@@ -43,7 +43,7 @@ pub(in crate::engine) async fn objects(v1: &Session, inventory: &Inventory) -> R
         triggers.push(read(v1, "TRIGGER", trigger).await?);
     }
     for event in &inventory.events {
-        events.push(read(v1, "EVENT", &event.name).await?);
+        events.push(read(v1, "EVENT", event).await?);
     }
     let collations = inventory.schemas.iter().map(|schema| (schema.name.clone(), schema.collation.clone())).collect();
     Ok(Objects { routines, views, triggers, events, collations })

@@ -42,8 +42,6 @@ impl std::fmt::Display for Who {
 /// What is left to be done, and what is not carried.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Accounts {
-    /// How many accounts and roles are there now.
-    pub(in crate::engine) made: usize,
     /// For a person to read.
     pub(in crate::engine) not_carried: Vec<String>,
     /// Rights on what is not there yet.
@@ -69,7 +67,7 @@ pub(in crate::engine) async fn accounts(
         let kind = if who.role { "ROLE" } else { "USER" };
         run(v2, who, "dropped", &format!("DROP {kind} {}", who.quoted())).await?;
     }
-    let mut done = Accounts { made: theirs.len(), ..Accounts::default() };
+    let mut done = Accounts::default();
     match v1.is_mariadb() {
         true => mariadb::made(v1, v2, &theirs, &us, &present, &mut done).await?,
         false => mysql::made(v1, v2, &theirs, &us, &present, &mut done).await?,

@@ -58,7 +58,7 @@ fn parted(least: i128, most: i128, parts: u64) -> Vec<i128> {
 
 impl Piece<'_> {
     pub(super) fn select(&self) -> String {
-        let columns: Vec<String> = self.table.columns.iter().map(|column| column.read()).collect();
+        let columns: Vec<String> = self.table.columns.iter().map(Column::read).collect();
         let mut sql = format!("SELECT {} FROM {}", columns.join(", "), self.table.name.quoted());
         if self.table.has_versions() && !self.table.key.is_empty() {
             // In the order of the rows themselves, which is also the quickest for writing them.
@@ -123,7 +123,6 @@ mod tests {
             columns: vec![column("id", "bigint"), column("e`", "enum"), column("f", "float")],
             key: vec!["id".into()],
             bytes: 1,
-            rows: 1,
         };
         let piece = Piece { table: &table, range: (Some(-5), None), weight: 1 };
         let from = "FROM `s``x`.`t` FORCE INDEX (PRIMARY) WHERE `id` >= -5";

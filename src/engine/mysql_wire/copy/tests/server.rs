@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 use super::super::super::quote::{account, ident, literal};
 use super::super::super::session::{Login, Session, Timeouts};
 use super::super::super::snapshot::View;
+use super::super::inventory::Inventory;
 use super::super::inventory::fields;
-use super::super::{BEGIN, Inventory, Name, fit_reader, fit_writer};
+use super::super::{BEGIN, Name, fit_reader, fit_writer};
 use crate::engine::Snapshot;
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
@@ -161,7 +162,7 @@ pub(super) async fn assert_shown(v1: &Session, v2: &Session, what: &str, but: &[
     let (one, two) = (shown(v1).await, shown(v2).await);
     let text = |shown: &Option<std::collections::BTreeMap<String, Vec<u8>>>| {
         let all = shown.iter().flatten();
-        all.map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value))).collect::<String>()
+        all.map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value))).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(text(&one), text(&two), "{what}");
     assert_eq!(one, two, "{what}");
@@ -206,7 +207,7 @@ pub(super) async fn assert_programs(v1: &Session, v2: &Session, all: &Inventory)
         assert_shown(v1, v2, &format!("SHOW CREATE TRIGGER {}", name.quoted()), &["Created"]).await;
     }
     for event in &all.events {
-        assert_shown(v1, v2, &format!("SHOW CREATE EVENT {}", event.name.quoted()), &[]).await;
+        assert_shown(v1, v2, &format!("SHOW CREATE EVENT {}", event.quoted()), &[]).await;
     }
     for session in [v1, v2] {
         session.run("SET SESSION character_set_results = utf8mb4").await.unwrap();
