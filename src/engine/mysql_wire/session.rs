@@ -120,7 +120,7 @@ impl Session {
     /// All rows, as texts; what is no UTF-8 is shown by its nearest form.
     pub(in crate::engine) async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Trouble> {
         let rows: Vec<Row> = self.patiently(async { self.conn.lock().await.query(sql).await }).await?;
-        Ok(rows.into_iter().map(|row| row.unwrap().into_iter().map(text_of).collect()).collect())
+        Ok(rows.into_iter().map(|row| values(row).map(text_of).collect()).collect())
     }
 
     /// The first row, by the names of its columns: for statements that are no SELECT.
@@ -128,7 +128,7 @@ impl Session {
         let rows: Vec<Row> = self.patiently(async { self.conn.lock().await.query(sql).await }).await?;
         Ok(rows.into_iter().next().map(|row| {
             let names: Vec<String> = row.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
-            let values = row.unwrap().into_iter().map(text_of);
+            let values = values(row).map(text_of);
             names.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect()
         }))
     }
@@ -139,7 +139,7 @@ impl Session {
         let rows: Vec<Row> = self.patiently(async { self.conn.lock().await.query(sql).await }).await?;
         Ok(rows.into_iter().next().map(|row| {
             let names: Vec<String> = row.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
-            let values = row.unwrap().into_iter();
+            let values = values(row);
             let bytes = |(name, value)| match value {
                 Value::Bytes(bytes) => Some((name, bytes)),
                 other => Some((name, text_of(other)?.into_bytes())),
@@ -194,6 +194,11 @@ impl std::fmt::Display for Silent {
     }
 }
 impl std::error::Error for Silent {}
+
+/// All of a row's values: it is whole, as nothing was taken out of it.
+pub(in crate::engine) fn values(row: Row) -> impl Iterator<Item = Value> {
+    row.unwrap_raw().into_iter().map(|value| value.unwrap_or(Value::NULL))
+}
 
 fn text_of(value: Value) -> Option<String> {
     match value {

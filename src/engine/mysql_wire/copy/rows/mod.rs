@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 
 use self::pieces::Piece;
-use super::super::session::{Session, code_of};
+use super::super::session::{Session, code_of, values};
 use super::fit_writer;
 use super::inventory::Inventory;
 use crate::tell::{Teller, Unit};
@@ -188,7 +188,7 @@ async fn read(from: &Session, piece: &Piece<'_>, loads: mpsc::Sender<Load>) -> R
     let (mut all, mut rows, mut marks) = (0, 0, 0);
     let mut out = Vec::with_capacity(PACKET);
     while let Some(row) = result.next().await.map_err(|error| refused(from, error))? {
-        let values = row.unwrap();
+        let values: Vec<Value> = values(row).collect();
         encode::row(&values, &mut out);
         rows += 1;
         marks += enumerated.iter().filter(|at| matches!(&values[**at], Value::Bytes(number) if number == b"0")).count();
