@@ -283,7 +283,7 @@ async fn asked_twice_it_stops_at_the_next_record() {
 async fn the_window_has_an_end() {
     let mut run = Run::new();
     run.world.hang = "fence";
-    run.world.deadline = Some(Deadline::after(Duration::from_millis(30)));
+    run.world.deadline = Some(Deadline::after(Duration::from_millis(500)));
     let (did, how) = run.drive(Wish::Switch).await;
     assert_eq!(did, "make seed follow look hold fence -fence -hold");
     assert_eq!(how, "back to ready: the window took longer than allowed (limits.cutover)");
