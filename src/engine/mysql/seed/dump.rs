@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{configured, directory, finished, own_account, writer};
 use crate::engine::mysql::connect::{self, Session, Timeouts, code_of};
+use crate::engine::mysql::follow;
 use crate::engine::mysql::position::{self, At, version};
-use crate::engine::mysql::{follow, prepare};
 use crate::engine::mysql_wire::copy::{self, Speed};
 use crate::engine::mysql_wire::quote::literal;
 use crate::engine::{Place, Seeded};
@@ -40,10 +40,7 @@ async fn copied(v2: &Session, place: &Place) -> Result<(At, u64), Trouble> {
         writers.push(writer(place).await?);
     }
     let quiet = writer(place).await?;
-    // Changes of schema and accounts wait until these are read: what comes after, V2 gets by V1's log.
-    let still = connect::admin(&leader, prepare::timeouts(place)).await?;
-    still.run("LOCK INSTANCE FOR BACKUP").await?;
-    let (readers, at) = moment(&leader).await?;
+    let Moment { readers, at, still } = moment(&leader).await?;
     let inventory = copy::inventory(&v1, &[]).await?;
     if !inventory.not_carried.is_empty() {
         return Err(Trouble::refused(format!("not carried by seed `dump`: {}", inventory.not_carried.join(", "))));
@@ -68,26 +65,38 @@ async fn copied(v2: &Session, place: &Place) -> Result<(At, u64), Trouble> {
     Ok((at, copied.bytes))
 }
 
-/// Sessions that see V1 as it is at one place of its log. Writes stand still while they begin, for milliseconds; where the lock is
-/// not to be had at once it is let go, as everybody would wait behind it.
-async fn moment(leader: &Place) -> Result<(Vec<Session>, At), Trouble> {
+/// One moment of V1.
+struct Moment {
+    /// They see V1 as it was.
+    readers: Vec<Session>,
+    at: At,
+    /// While it has its lock, changes of schema and accounts wait: what comes after these were read, V2 gets by V1's log.
+    still: Session,
+}
+
+/// Writes stand still while it begins, for milliseconds; where the locks are not to be had at once they are let go, as everybody
+/// would wait behind them.
+async fn moment(leader: &Place) -> Result<Moment, Trouble> {
     let short = Timeouts { statement: Duration::from_secs(5), lock: Duration::from_secs(1) };
-    let locker = connect::admin(leader, short).await?;
+    let still = connect::admin(leader, short).await?;
+    // A tool that is frozen here must not keep V1's clients: the server itself ends a session that says nothing.
+    still.run("SET SESSION wait_timeout = 10").await?;
     let mut readers = Vec::new();
     for _ in 0..AT_ONCE {
         let session = connect::admin(leader, Timeouts::NONE).await?;
         copy::fit_reader(&session).await?;
         readers.push(session);
     }
+    let patience = leader.plan.limits.catch_up.0.min(Duration::from_secs(600));
     let wait = Wait {
         what: "a moment in which nothing writes on V1",
-        limit: Limit { name: "limits.catch-up", value: leader.plan.limits.catch_up.0 },
-        every: Duration::from_secs(1),
+        limit: Limit { name: "limits.catch-up, at most 10 min", value: patience },
+        every: Duration::from_secs(5),
         kind: Kind::Failed,
     };
-    wait::until(wait, &leader.tell, async || match locker.run("FLUSH TABLES WITH READ LOCK").await {
+    wait::until(wait, &leader.tell, async || match locked(&still).await {
         Ok(()) => Ok(Look::Done(())),
-        Err(trouble) if code_of(&trouble) == Some(1205) => {
+        Err(trouble) if matches!(code_of(&trouble), Some(1205 | 1213)) => {
             Ok(Look::NotYet("statements that run for long hold it up".into()))
         }
         Err(trouble) => Err(trouble),
@@ -97,9 +106,20 @@ async fn moment(leader: &Place) -> Result<(Vec<Session>, At), Trouble> {
         for session in &readers {
             session.run(copy::BEGIN).await?;
         }
-        position::now(&locker).await
+        position::now(&still).await
     };
     let at = begun.await;
-    locker.run("UNLOCK TABLES").await?;
-    Ok((readers, at?))
+    still.run("UNLOCK TABLES").await?;
+    still.run("SET SESSION wait_timeout = 86400").await?;
+    Ok(Moment { readers, at: at?, still })
+}
+
+/// In this order: the event scheduler holds up the first lock for as long as it waits for the second one.
+async fn locked(session: &Session) -> Result<(), Trouble> {
+    session.run("FLUSH TABLES WITH READ LOCK").await?;
+    let second = session.run("LOCK INSTANCE FOR BACKUP").await;
+    if second.is_err() {
+        session.run("UNLOCK TABLES").await?;
+    }
+    second
 }
