@@ -15,6 +15,9 @@ use crate::wait::{self, Limit, Look, Wait};
 /// Tables that are read and written at once. More than the cores of most machines, as each waits for disks in turn.
 const AT_ONCE: usize = 4;
 
+/// As much as a server takes: a row of V1's must not be too long for V2.
+const MOST_OF_A_ROW: u64 = 1 << 30;
+
 pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     directory::ensure_made(place).await?;
     let session = follow::ensure_running(place).await?;
@@ -22,19 +25,23 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
         return Ok(Seeded { position, bytes: place.plan.bytes });
     }
     let session = configured(session, place).await?;
-    let (at, bytes) = copied(&session, place).await?;
+    let was = session.rows("SELECT @@GLOBAL.local_infile, @@GLOBAL.max_allowed_packet").await?;
+    session.run("SET GLOBAL local_infile = ON").await?;
+    session.run(&format!("SET GLOBAL max_allowed_packet = {MOST_OF_A_ROW}")).await?;
+    let (at, bytes) = copied(place).await?;
+    for (name, value) in ["local_infile", "max_allowed_packet"].iter().zip(was.into_iter().flatten()) {
+        session.run(&format!("SET GLOBAL {name} = {}", value.unwrap_or_default())).await?;
+    }
     session.run(version(&session)?.empty_log()).await?;
     session.run(&format!("SET GLOBAL gtid_purged = {}", literal(&at.set))).await?;
-    session.run("SET GLOBAL local_infile = OFF").await?;
     // The last act: only a finished copy is closed.
     follow::ensure_closed(&session).await?;
     Ok(Seeded { position: position::position(&at), bytes })
 }
 
-async fn copied(v2: &Session, place: &Place) -> Result<(At, u64), Trouble> {
+async fn copied(place: &Place) -> Result<(At, u64), Trouble> {
     let leader = Place { side: place.side.other(), ..place.clone() };
     let v1 = connect::admin(&leader, Timeouts::NONE).await?;
-    v2.run("SET GLOBAL local_infile = ON").await?;
     let mut writers = Vec::new();
     for _ in 0..AT_ONCE {
         writers.push(writer(place).await?);
