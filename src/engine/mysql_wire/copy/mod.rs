@@ -1,7 +1,7 @@
 //! Copying what a server holds to another one, by statements: what there is, the tables, their rows (several tables and
 //! parts of tables at a time), then accounts, routines, views, triggers and events.
 //!
-//! Nothing of it can be gone on with: whoever was interrupted begins again with [`tables`], which drops the schemas first.
+//! Nothing of it can be gone on with: whoever was interrupted begins again with [`tables()`], which drops the schemas first.
 //! After an error the sessions are of no further use.
 
 mod accounts;
