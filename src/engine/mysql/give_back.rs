@@ -64,9 +64,12 @@ async fn by(session: &Session, place: &Place) -> Result<(), Trouble> {
     let before = Before::of(&place.plan)?;
     ensure_locked(session, place).await?;
     refuse_others_fence(session, place).await?;
-    session.run("RESET PERSIST IF EXISTS super_read_only").await?;
-    for statement in switch::give_back(&before.serving) {
-        session.run(&statement).await?;
+    // A V1 that was not shut, or was given back, keeps what its owner has set since.
+    if session.number("SELECT @@GLOBAL.super_read_only OR @@GLOBAL.max_connections = 1").await? == Some(1) {
+        session.run("RESET PERSIST IF EXISTS super_read_only").await?;
+        for statement in switch::give_back(&before.serving) {
+            session.run(&statement).await?;
+        }
     }
     ensure_no_switch(session, place).await?;
     prove_open(session, place).await?;

@@ -28,16 +28,19 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     if let Some(position) = finished(&session).await? {
         return Ok(Seeded { position, bytes: place.plan.bytes });
     }
+    // It outlasts the copy: V1's events must not run on V2 for a moment.
+    let session = configured(session, place).await?;
     let leader = Place { side: place.side.other(), ..place.clone() };
-    ensure_plugin(&connect::admin(&leader, prepare::timeouts(place)).await?).await?;
+    let donor = connect::admin(&leader, prepare::timeouts(place)).await?;
+    ensure_plugin(&donor).await?;
     ensure_plugin(&session).await?;
     cloned(&session, place, &leader).await?;
     let session = started_again(place).await?;
     let bytes = "SELECT CAST(COALESCE(SUM(data), 0) AS UNSIGNED) FROM performance_schema.clone_progress";
     let bytes = session.number(bytes).await?.unwrap_or(place.plan.bytes);
-    let session = configured(session, place).await?;
     if !Before::of(&place.plan)?.has_clone {
         ensure_no_plugin(&session).await?;
+        ensure_no_plugin(&donor).await?;
     }
     let at = position::now(&session).await?;
     follow::ensure_closed(&session).await?;
