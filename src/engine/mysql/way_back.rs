@@ -38,6 +38,11 @@ async fn follows(place: &Place, kept: Option<Rc<Session>>) -> Result<String, Tro
     follow::ensure_closed(&session).await?;
     refuse_errant(&session, place).await?;
     let before = Before::of(&place.plan)?;
+    if before.gtid.is_some() {
+        // They were turned on for the run; a follower needs them after its next restart, too.
+        session.run("SET PERSIST enforce_gtid_consistency = ON").await?;
+        session.run("SET PERSIST gtid_mode = ON").await?;
+    }
     if before.auto_purge.as_deref() == Some("ON") {
         session.run("SET GLOBAL binlog_expire_logs_auto_purge = ON").await?;
     }
