@@ -53,8 +53,9 @@ const MARIADB_ONLY: [(&str, &str); 6] = [
     ("roles", "select * from mysql.roles_mapping"),
 ];
 
-/// All variables but those that move with every write.
-const MOVING: [&str; 7] = [
+/// All variables but those that move with every write, and one that MariaDB makes of its network card's address.
+const MOVING: [&str; 8] = [
+    "server_uid",
     "gtid_executed",
     "gtid_purged",
     "gtid_owned",

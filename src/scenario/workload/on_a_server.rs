@@ -174,9 +174,11 @@ async fn a_read_only_server_refuses(server: &Server, database: &Database) {
 
 /// Writes leave no trace in V1's state; what a run may touch does.
 async fn what_has_changed_is_seen(server: &Server, database: &Database, before: State) {
-    let restarted = |changes: Vec<String>| {
-        let all = changes.into_iter().filter(|change| !change.starts_with("container: started"));
-        all.collect::<Vec<_>>()
+    // A container that is started again may get another address.
+    let by_itself = ["container: started", "container: network"];
+    let restarted = |mut changes: Vec<String>| {
+        changes.retain(|change| !by_itself.iter().any(|name| change.starts_with(name)));
+        changes
     };
     let now = State::take(&server.container, database).await.unwrap();
     assert_eq!(restarted(before.changes(&now)), Vec::<String>::new());
