@@ -232,7 +232,8 @@ pub(super) async fn behind(session: &Session, place: &Place, position: &Position
 fn between(files: &[(String, String)], from: (&str, u64), to: (&str, u64)) -> Option<u64> {
     let start = files.iter().position(|(name, _)| name == from.0)?;
     let end = files.iter().position(|(name, _)| name == to.0)?;
-    let sizes: u64 = files.get(start..end)?.iter().map(|(_, size)| size.parse::<u64>().unwrap_or_default()).sum();
+    let sizes: Option<u64> = files.get(start..end)?.iter().map(|(_, size)| size.parse::<u64>().ok()).sum();
+    let sizes = sizes?;
     Some((sizes + to.1).saturating_sub(from.1).max(1))
 }
 
@@ -262,6 +263,8 @@ mod tests {
     fn what_lies_between_two_places_is_counted_over_files() {
         let files = [("b.1", "1000"), ("b.2", "500"), ("b.3", "90")].map(|(n, s)| (n.to_owned(), s.to_owned()));
         assert_eq!(between(&files, ("b.1", 900), ("b.3", 50)), Some(100 + 500 + 50));
+        let odd = [("b.1", "?"), ("b.2", "500")].map(|(n, s)| (n.to_owned(), s.to_owned()));
+        assert_eq!(between(&odd, ("b.1", 900), ("b.2", 50)), None, "nor is a size that is not told");
         assert_eq!(between(&files, ("b.0", 900), ("b.3", 50)), None, "unknown is never zero");
         assert_eq!(between(&files, ("b.3", 90), ("b.3", 90)), Some(1));
     }

@@ -61,19 +61,31 @@ async fn connected(place: &Place) -> Result<Session, Trouble> {
 }
 
 async fn by(session: &Session, place: &Place) -> Result<(), Trouble> {
-    let before = Before::of(&place.plan)?;
     ensure_locked(session, place).await?;
     refuse_others_fence(session, place).await?;
-    // A V1 that was not shut, or was given back, keeps what its owner has set since.
-    if session.number("SELECT @@GLOBAL.super_read_only OR @@GLOBAL.max_connections = 1").await? == Some(1) {
+    let fenced = is_fenced(session).await?;
+    if fenced {
         session.run("RESET PERSIST IF EXISTS super_read_only").await?;
-        for statement in switch::give_back(&before.serving) {
+        for statement in switch::give_back(&Before::of(&place.plan)?.serving) {
             session.run(&statement).await?;
         }
     }
     ensure_no_switch(session, place).await?;
-    prove_open(session, place).await?;
+    if fenced {
+        prove_open(session, place).await?;
+    }
     session.run(&format!("DO RELEASE_LOCK({})", switch::window_lock())).await
+}
+
+/// By a window of this run: its door is shut before anything else and opened after everything else, and a restart leaves what
+/// was persisted. A V1 that its owner made read-only meanwhile stays so, as everything does that he has set.
+async fn is_fenced(session: &Session) -> Result<bool, Trouble> {
+    let sql = "SELECT @@GLOBAL.max_connections = 1 OR EXISTS (SELECT 1 FROM performance_schema.persisted_variables \
+               WHERE variable_name = 'super_read_only')";
+    match session.number(sql).await? {
+        Some(fenced) => Ok(fenced == 1),
+        None => Err(Trouble::failed("V1 does not say whether it is fenced")),
+    }
 }
 
 /// This session has the window's lock. A switch that is acting has it until it is done; the tool's own sessions, dead or

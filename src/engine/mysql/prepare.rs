@@ -13,11 +13,12 @@ pub(super) fn timeouts(place: &Place) -> Timeouts {
     Timeouts::short(place.plan.limits.statement.0)
 }
 
+/// The session is the tool's own: one of the user's account would be ended with all others in the window.
 pub(super) async fn ensure_followable(place: &Place) -> Result<(Session, String), Trouble> {
     let before = Before::of(&place.plan)?;
-    let session = connect::either(place, timeouts(place)).await?;
+    accounts::ensure(&connect::either(place, timeouts(place)).await?, place).await?;
+    let session = connect::admin(place, timeouts(place)).await?;
     ensure_alone(&session, place).await?;
-    accounts::ensure(&session, place).await?;
     let mut did = vec!["V1 lets the tool and V2 in"];
     if before.gtid.is_some() {
         gtid::ensure_on(&session, &place.tell).await?;
@@ -27,11 +28,7 @@ pub(super) async fn ensure_followable(place: &Place) -> Result<(Session, String)
         session.run("SET GLOBAL binlog_expire_logs_auto_purge = OFF").await?;
         did.push("it keeps its log");
     }
-    drop(session);
-    // One of the user's own account would be ended with all others in the window.
-    let ours = connect::admin(place, timeouts(place)).await?;
-    ensure_alone(&ours, place).await?;
-    Ok((ours, did.join(", ")))
+    Ok((session, did.join(", ")))
 }
 
 /// What was set on V1 for the run alone, as it was.
@@ -78,12 +75,12 @@ pub(super) async fn ensure_alone(session: &Session, place: &Place) -> Result<(),
             "SELECT processlist_user FROM performance_schema.threads WHERE processlist_id = IS_USED_LOCK({lock})"
         );
         match session.text(&holder).await? {
-            Some(user) if user.starts_with("switchover_") && user != ours => {
-                return Err(Trouble::busy(format!("another run of this database is in progress: {user}"))
-                    .hint("it is run from another host or with another --state-dir; see SHOW PROCESSLIST on V1"));
-            }
-            Some(user) if user != ours && user != "root" => {
-                return Err(Trouble::busy(format!("{} has taken the lock `{RUN_LOCK}` on V1", user.escape_debug())));
+            Some(user) if user != ours => {
+                return Err(Trouble::busy(format!(
+                    "another run of this database is in progress: {}",
+                    user.escape_debug()
+                ))
+                .hint("it is run from another host or with another --state-dir; see SHOW PROCESSLIST on V1"));
             }
             Some(_) => {
                 let _ended_by_itself = session.run(&format!("KILL CONNECTION IS_USED_LOCK({lock})")).await;

@@ -44,8 +44,8 @@ impl Said {
         self.variables.get(name).map_or("", String::as_str)
     }
 
-    pub(super) fn number(&self, name: &str) -> u64 {
-        self.variable(name).parse().unwrap_or_default()
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.variable(name).parse().ok()
     }
 
     pub(super) fn is_on(&self, name: &str) -> bool {
@@ -58,7 +58,9 @@ pub(super) async fn said(session: &Session) -> Result<Said, Trouble> {
         format!("information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ({OWN_SCHEMAS})");
     // Statistics as they are now, not as they were cached.
     let _unknown_before_8 = session.run("SET SESSION information_schema_stats_expiry = 0").await;
-    let count = async |sql: &str| Ok::<u64, Trouble>(session.number(sql).await?.unwrap_or_default());
+    let count = async |sql: &str| {
+        session.number(sql).await?.ok_or_else(|| Trouble::failed("the server does not count what it is asked for"))
+    };
     Ok(Said {
         version: session.version().to_owned(),
         variables: pairs(session, "SHOW GLOBAL VARIABLES").await?.into_iter().collect(),

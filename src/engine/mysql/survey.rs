@@ -36,7 +36,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
     let found =
         Found { v1: &v1, v2: &v2, v1_free, write_rate: rate, allow: ask.allow, limits: ask.limits, seed: ask.seed };
     let owner = owner(ask.runtime, ask.v1, &data).await?;
-    written_down(&found, &before(&v1, &v2, owner), data)
+    written_down(&found, &before(&v1, &v2, owner)?, data)
 }
 
 fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Survey, Trouble> {
@@ -44,7 +44,7 @@ fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Surv
         dialect::Version::read(text).map_or_else(|| text.to_owned(), |v| format!("{}.{}.{}", v.0, v.1, v.2))
     };
     let seed = checks::seed(found);
-    let port = u16::try_from(found.v1.number("port")).map_err(|_| Trouble::bug("V1's port is no number"))?;
+    let port = found.v1.variable("port").parse().map_err(|_| Trouble::bug("V1's port is no number"))?;
     Ok(Survey {
         engine: "mysql".into(),
         v1_version: version(&found.v1.version),
@@ -78,7 +78,7 @@ fn facts(found: &Found<'_>) -> BTreeMap<String, String> {
     .into()
 }
 
-fn before(v1: &Said, v2: &Machine, owner: (u64, u64)) -> Before {
+fn before(v1: &Said, v2: &Machine, owner: (u64, u64)) -> Result<Before, Trouble> {
     let made = Made {
         lower_case_table_names: v1.variable("lower_case_table_names").to_owned(),
         page_size: v1.variable("innodb_page_size").to_owned(),
@@ -87,7 +87,7 @@ fn before(v1: &Said, v2: &Machine, owner: (u64, u64)) -> Before {
         collation: v1.variable("collation_server").to_owned(),
     };
     let mut before = Before {
-        serving: checks::serving(v1),
+        serving: checks::serving(v1)?,
         gtid: checks::gtid_to_change(v1),
         auto_purge: v1.variables.get("binlog_expire_logs_auto_purge").cloned(),
         made,
@@ -96,7 +96,7 @@ fn before(v1: &Said, v2: &Machine, owner: (u64, u64)) -> Before {
         persisted: Vec::new(),
     };
     before.persisted = v1.persisted.iter().filter(|(name, _)| !checks::is_ours(name, &before)).cloned().collect();
-    before
+    Ok(before)
 }
 
 /// Of the side that serves, for the run that undoes another one.
@@ -110,7 +110,7 @@ pub(super) async fn serving(ask: &Serving<'_>) -> Result<before::Serving, Troubl
     };
     let session: Session = inside.session(PATIENCE).await?;
     let variables = said::pairs(&session, "SHOW GLOBAL VARIABLES").await?.into_iter().collect();
-    Ok(checks::serving(&Said { variables, ..Said::default() }))
+    checks::serving(&Said { variables, ..Said::default() })
 }
 
 /// As V1's command line says.

@@ -6,6 +6,7 @@ use super::said::Said;
 use crate::config::Limits;
 use crate::engine::{Check, Verdict};
 use crate::plan::Plan;
+use crate::trouble::Trouble;
 
 mod image;
 mod moving;
@@ -67,15 +68,16 @@ fn some<T: AsRef<str>>(names: &[T]) -> String {
     text
 }
 
-/// Of the run's own record: what V1 had, for the plan.
-pub(super) fn serving(v1: &Said) -> Serving {
-    Serving {
-        server_id: u32::try_from(v1.number("server_id")).unwrap_or_default(),
-        max_connections: v1.number("max_connections"),
+/// Of the run's own record: what V1 had, for the plan. It is put back by, so that a guess would do harm.
+pub(super) fn serving(v1: &Said) -> Result<Serving, Trouble> {
+    let number = |name: &str| v1.number(name).ok_or_else(|| Trouble::failed(format!("V1 does not say its {name}")));
+    Ok(Serving {
+        server_id: u32::try_from(number("server_id")?).map_err(|_| Trouble::bug("a server_id of more than 32 bits"))?,
+        max_connections: number("max_connections")?,
         event_scheduler: v1.variable("event_scheduler").to_owned(),
-        sync_binlog: v1.number("sync_binlog"),
-        flush_log: v1.number("innodb_flush_log_at_trx_commit"),
-    }
+        sync_binlog: number("sync_binlog")?,
+        flush_log: number("innodb_flush_log_at_trx_commit")?,
+    })
 }
 
 /// What the run set on V1 and `abort` must find as it was.

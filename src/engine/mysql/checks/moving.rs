@@ -83,8 +83,9 @@ fn gtid(v1: &Said) -> Check {
 fn server_id(v1: &Said) -> Check {
     let id = "server-id";
     match v1.number("server_id") {
-        0 => refused(id, "V1's server_id is 0: it cannot be followed", "SET GLOBAL server_id = 1"),
-        n => passed(id, format!("V1 is {n}; V2 gets a number of its own")),
+        None => refused(id, "V1 does not say its server_id", "SET GLOBAL server_id = 1"),
+        Some(0) => refused(id, "V1's server_id is 0: it cannot be followed", "SET GLOBAL server_id = 1"),
+        Some(n) => passed(id, format!("V1 is {n}; V2 gets a number of its own")),
     }
 }
 

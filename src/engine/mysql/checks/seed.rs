@@ -55,17 +55,16 @@ fn seed_as_possible(found: &Found<'_>) -> Check {
 fn log_kept(found: &Found<'_>) -> Check {
     let id = "log-kept";
     let v1 = found.v1;
-    let seconds = v1.number("binlog_expire_logs_seconds");
     if v1.variables.contains_key("binlog_expire_logs_auto_purge") {
         return passed(id, "V1 keeps its log for V2: it is not purged by itself during the run");
     }
-    match seconds {
-        1..86_400 => refused(
-            id,
-            format!("V1 throws its log away after {seconds} s, and V2 may still need it"),
-            "SET GLOBAL binlog_expire_logs_seconds = 604800, for as long as the run takes",
-        ),
-        _ => passed(id, "V1 keeps its log for days"),
+    let hint = "SET GLOBAL binlog_expire_logs_seconds = 604800, for as long as the run takes";
+    match v1.number("binlog_expire_logs_seconds") {
+        None => refused(id, "V1 does not say for how long it keeps its log, and V2 may still need it", hint),
+        Some(seconds @ 1..86_400) => {
+            refused(id, format!("V1 throws its log away after {seconds} s, and V2 may still need it"), hint)
+        }
+        Some(_) => passed(id, "V1 keeps its log for days"),
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{configured, directory, finished, own_account, writer};
 use crate::engine::mysql::connect::{self, Session, Timeouts, code_of};
-use crate::engine::mysql::follow;
 use crate::engine::mysql::position::{self, At, version};
+use crate::engine::mysql::{follow, prepare};
 use crate::engine::mysql_wire::copy::{self, Speed};
 use crate::engine::mysql_wire::quote::literal;
 use crate::engine::{Place, Seeded};
@@ -25,18 +25,28 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
         return Ok(Seeded { position, bytes: place.plan.bytes });
     }
     let session = configured(session, place).await?;
-    let was = session.rows("SELECT @@GLOBAL.local_infile, @@GLOBAL.max_allowed_packet").await?;
     session.run("SET GLOBAL local_infile = ON").await?;
     session.run(&format!("SET GLOBAL max_allowed_packet = {MOST_OF_A_ROW}")).await?;
-    let (at, bytes) = copied(place).await?;
-    for (name, value) in ["local_infile", "max_allowed_packet"].iter().zip(was.into_iter().flatten()) {
-        session.run(&format!("SET GLOBAL {name} = {}", value.unwrap_or_default())).await?;
-    }
+    let limit = Limit { name: "limits.catch-up", value: place.plan.limits.catch_up.0 };
+    let (at, bytes) = wait::within(limit, "the copy", copied(place)).await?;
+    ensure_as_on_v1(&session, place).await?;
     session.run(version(&session)?.empty_log()).await?;
     session.run(&format!("SET GLOBAL gtid_purged = {}", literal(&at.set))).await?;
     // The last act: only a finished copy is closed.
     follow::ensure_closed(&session).await?;
     Ok(Seeded { position: position::position(&at), bytes })
+}
+
+/// What was changed for the copy is V1's again, whatever an interrupted copy has left.
+async fn ensure_as_on_v1(v2: &Session, place: &Place) -> Result<(), Trouble> {
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let v1 = connect::admin(&leader, prepare::timeouts(place)).await?;
+    for name in ["local_infile", "max_allowed_packet"] {
+        let value = v1.text(&format!("SELECT @@GLOBAL.{name}")).await?;
+        let value = value.ok_or_else(|| Trouble::failed(format!("V1 does not say its {name}")))?;
+        v2.run(&format!("SET GLOBAL {name} = {value}")).await?;
+    }
+    Ok(())
 }
 
 async fn copied(place: &Place) -> Result<(At, u64), Trouble> {
