@@ -80,12 +80,12 @@ impl Call {
         .await
     }
 
-    /// Runs to a good end and answers what it printed, trimmed.
+    /// Runs to a good end and answers what it printed, without the line break at its end: spaces and tabs may be empty values.
     pub(super) async fn ok(self) -> Result<String, Trouble> {
         let line = self.words.join(" ");
         let ended = self.end().await?;
         if ended.ok {
-            return Ok(ended.stdout.trim().to_owned());
+            return Ok(ended.stdout.trim_matches('\n').to_owned());
         }
         Err(Trouble::failed(format!("`{line}` failed")).because(Trouble::failed(ended.stderr.trim().to_owned())))
     }
