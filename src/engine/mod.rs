@@ -17,10 +17,12 @@ use crate::runtime::{Container, Image, Runtime};
 use crate::tell::Teller;
 use crate::trouble::Trouble;
 
+mod check;
 pub mod mysql;
 mod mysql_wire;
 mod place;
 pub mod postgres;
+mod tries;
 
 /// Every engine we know. A new one is a folder and a line here.
 pub const ENGINES: &[&dyn Engine] = &[&mysql::Mysql, &postgres::Postgres];

@@ -4,7 +4,8 @@ use super::before::{Before, Serving};
 use super::machine::Machine;
 use super::said::Said;
 use crate::config::Limits;
-use crate::engine::{Check, Verdict};
+use crate::engine::Check;
+use crate::engine::check::{noted, passed, refused, some, unless_allowed};
 use crate::plan::Plan;
 use crate::trouble::Trouble;
 
@@ -43,29 +44,6 @@ pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
 /// Those that may have changed since; what this run itself made is not held against V1.
 pub(super) fn again(now: &Said, plan: &Plan) -> Vec<Check> {
     moving::checks(now, Some(plan))
-}
-
-fn passed(id: &str, found: impl Into<String>) -> Check {
-    Check { id: id.into(), verdict: Verdict::Passed, found: found.into(), hint: None }
-}
-
-fn noted(id: &str, found: impl Into<String>) -> Check {
-    Check { id: id.into(), verdict: Verdict::Noted, found: found.into(), hint: None }
-}
-
-fn refused(id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
-    Check { id: id.into(), verdict: Verdict::Refused, found: found.into(), hint: Some(hint.into()) }
-}
-
-/// At most a few names, quoted by how they are shown, then how many more.
-fn some<T: AsRef<str>>(names: &[T]) -> String {
-    const SHOWN: usize = 5;
-    let mut text =
-        names.iter().take(SHOWN).map(|name| name.as_ref().escape_debug().to_string()).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    text
 }
 
 /// Of the run's own record: what V1 had, for the plan. It is put back by, so that a guess would do harm.

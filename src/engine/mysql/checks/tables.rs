@@ -1,25 +1,21 @@
 //! What V1 holds, and where it could be reached by another door.
 
-use super::{Found, noted, passed, refused, some};
+use super::{Found, noted, passed, refused, some, unless_allowed};
+use crate::engine::Check;
 use crate::engine::mysql::said::Said;
-use crate::engine::{Check, Verdict};
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
     vec![engines(found.v1, found.allow), keys(found.v1), encryption(found.v1), side_door(found.v1)]
 }
 
 fn engines(v1: &Said, allow: &[String]) -> Check {
-    let (id, word) = ("not-transactional", "not-transactional");
+    let id = "not-transactional";
     if v1.not_innodb.is_empty() {
         return passed(id, "every table is InnoDB");
     }
     let found =
         format!("rows that are written into these during the copy may be missing on V2: {}", some(&v1.not_innodb));
-    let hint = format!("ALTER TABLE … ENGINE = InnoDB; or, if nothing writes to them meanwhile, `allow: [{word}]`");
-    if allow.iter().any(|allowed| allowed == word) {
-        return Check { id: id.into(), verdict: Verdict::Accepted, found, hint: None };
-    }
-    refused(id, found, hint)
+    unless_allowed(allow, id, id, found, "ALTER TABLE … ENGINE = InnoDB carries them over")
 }
 
 fn keys(v1: &Said) -> Check {

@@ -3,6 +3,7 @@
 use super::image::{path, plugins};
 use super::moving::checks as moving;
 use super::*;
+use crate::engine::Verdict;
 
 fn server(version: &str) -> Said {
     let on = |names: &[(&str, &str)]| names.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();

@@ -5,7 +5,8 @@ use super::logical::{Cluster, InDatabase};
 use super::machine::Machine;
 use super::said::{Fixed, Inside, Moving};
 use crate::config::Limits;
-use crate::engine::{Check, Verdict};
+use crate::engine::Check;
+use crate::engine::check::{noted, passed, refused, some, unless_allowed};
 use crate::plan::Plan;
 use crate::runtime::{Container, Image};
 
@@ -105,45 +106,12 @@ pub(super) fn again(moving: &Moving, plan: &Plan) -> Vec<Check> {
     checks
 }
 
-fn passed(id: &str, found: impl Into<String>) -> Check {
-    Check { id: id.into(), verdict: Verdict::Passed, found: found.into(), hint: None }
-}
-
-fn noted(id: &str, found: impl Into<String>) -> Check {
-    Check { id: id.into(), verdict: Verdict::Noted, found: found.into(), hint: None }
-}
-
-fn refused(id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
-    Check { id: id.into(), verdict: Verdict::Refused, found: found.into(), hint: Some(hint.into()) }
-}
-
-/// Refused, or accepted where `allow:` names `word`.
-fn unless_allowed(allow: &[String], word: &str, id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
-    let verdict = if allow.iter().any(|allowed| allowed == word) { Verdict::Accepted } else { Verdict::Refused };
-    let hint = match verdict {
-        Verdict::Accepted => None,
-        _ => Some(format!("{}; or accept it with `allow: [{word}]`", hint.into())),
-    };
-    Check { id: id.into(), verdict, found: found.into(), hint }
-}
-
 /// `1 slot`, `3 slots`.
 fn count(n: u32, one: &str) -> String {
     match n {
         1 => format!("1 {one}"),
         n => format!("{n} {one}s"),
     }
-}
-
-/// At most a few names, quoted by how they are shown, then how many more.
-fn some<T: AsRef<str>>(names: &[T]) -> String {
-    const SHOWN: usize = 5;
-    let mut text =
-        names.iter().take(SHOWN).map(|name| name.as_ref().escape_debug().to_string()).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    text
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ mod logical;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::engine::postgres::logical::Extension;
 use crate::engine::postgres::said::{Aged, Archiver, Database, Replica, Setting, Slot, Subscription, Tablespace};
+use crate::engine::{Verdict, postgres::logical::Extension};
 use crate::runtime::{Mount, MountKind, State};
 
 /// V1 and V2's image as most people have them.
