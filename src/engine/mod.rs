@@ -18,14 +18,16 @@ use crate::tell::Teller;
 use crate::trouble::Trouble;
 
 mod check;
+pub mod mariadb;
 pub mod mysql;
+mod mysql_family;
 mod mysql_wire;
 mod place;
 pub mod postgres;
 mod tries;
 
 /// Every engine we know. A new one is a folder and a line here.
-pub const ENGINES: &[&dyn Engine] = &[&mysql::Mysql, &postgres::Postgres];
+pub const ENGINES: &[&dyn Engine] = &[&mariadb::Mariadb, &mysql::Mysql, &postgres::Postgres];
 
 /// Where their servers put local sockets: who shares such a folder with V1 does not come over a network.
 pub const SOCKET_FOLDERS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/var/run/mysqld", "/run/mysqld"];

@@ -1,10 +1,10 @@
 //! What was made for the run alone goes: accounts, the probe's schema, the channel V2 followed by.
 
-use super::connect::{self, Session};
-use super::names;
+use super::open;
 use super::position::version;
-use super::{accounts, open, prepare};
 use crate::engine::Place;
+use crate::engine::mysql_family::{accounts, connect, events, names, running};
+use crate::engine::mysql_wire::session::Session;
 use crate::trouble::{Kind, Trouble};
 
 /// Cleans the leader of now; a follower gets the accounts' end by replication. `keep_following`: the account the follower
@@ -18,7 +18,7 @@ pub(super) async fn ensure_clean(place: &Place, keep_following: bool) -> Result<
         secrets.push(names::REPLICATION_SECRET);
     }
     gone.push(names::admin(plan));
-    match connect::either(place, prepare::timeouts(place)).await {
+    match connect::either(place, running::timeouts(place)).await {
         Ok(session) => {
             ensure_events(&session, place).await;
             session.run(version(&session)?.stop()).await?;
@@ -36,8 +36,8 @@ pub(super) async fn ensure_clean(place: &Place, keep_following: bool) -> Result<
 async fn ensure_events(session: &Session, place: &Place) {
     let former = Place { side: place.side.other(), ..place.clone() };
     let left = async {
-        let former = connect::either(&former, prepare::timeouts(place)).await?;
-        open::put_aside(&former, session).await
+        let former = connect::either(&former, running::timeouts(place)).await?;
+        events::put_aside(&former, session).await
     };
     match left.await {
         Ok(events) if events.is_empty() => {}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::before::Gtid;
-use super::connect::Session;
+use crate::engine::mysql_wire::session::Session;
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};

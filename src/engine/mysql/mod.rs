@@ -3,22 +3,18 @@
 //! `server.rs` says who does what. Words of its own: GTID (a transaction's number, unique among all servers), binary log
 //! (what a replica reads), `super_read_only` (nobody writes, whoever it is).
 
-mod accounts;
 mod before;
 mod checks;
 mod clean;
-mod connect;
 mod dialect;
 mod follow;
 mod give_back;
 mod gtid;
 mod machine;
-mod names;
 mod open;
 mod polish;
 mod position;
 mod prepare;
-mod probe;
 mod promote;
 mod said;
 mod seed;

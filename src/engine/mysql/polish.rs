@@ -1,14 +1,13 @@
 //! V2 is fit to serve: settings in force are V1's, or named; and what V1 has in its cache V2 has too.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::before::Before;
-use super::connect::{self, Session};
-use super::said::pairs;
 use super::seed::Seed;
 use crate::config::quantity::Bytes;
 use crate::engine::Place;
+use crate::engine::mysql_family::{connect, settings};
+use crate::engine::mysql_wire::session::Session;
 use crate::runtime::File;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
@@ -42,11 +41,11 @@ const APART: &[&str] = &[
 ];
 
 pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<String, Trouble> {
-    let differing = differing(v1, v2).await?;
+    let differing = settings::differing(v1, v2, APART).await?;
     if !differing.is_empty() {
         place.tell.warning(format!("V2's settings differ from V1's: {}", differing.join(", ")));
     }
-    let settings =
+    let in_force =
         if differing.is_empty() { "all settings in force are equal".to_owned() } else { differing.join(", ") };
     let warmed = match Seed::of(&place.plan) {
         // Its pages are V1's, by number.
@@ -55,26 +54,7 @@ pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<
         }
         Seed::Dump => "cache as the copy left it".to_owned(),
     };
-    Ok(format!("V1's accounts and settings are on V2; {settings}; {warmed}"))
-}
-
-async fn differing(v1: &Session, v2: &Session) -> Result<Vec<String>, Trouble> {
-    let variables = async |session: &Session| {
-        Ok::<BTreeMap<String, String>, Trouble>(pairs(session, "SHOW GLOBAL VARIABLES").await?.into_iter().collect())
-    };
-    let (left, right) = (variables(v1).await?, variables(v2).await?);
-    Ok(said(&left, &right))
-}
-
-fn said(v1: &BTreeMap<String, String>, v2: &BTreeMap<String, String>) -> Vec<String> {
-    let by_nature = |name: &str| APART.contains(&name) || name.starts_with("version") || name.starts_with("report_");
-    v1.iter()
-        .filter(|(name, _)| !by_nature(name))
-        .filter_map(|(name, value)| {
-            let other = v2.get(name).filter(|other| *other != value)?;
-            Some(format!("{name} ({} → {})", value.escape_debug(), other.escape_debug()))
-        })
-        .collect()
+    Ok(format!("V1's accounts and settings are on V2; {in_force}; {warmed}"))
 }
 
 /// V1 writes down which pages are in its cache, as it does at each of its own stops; V2 reads these.
@@ -109,17 +89,4 @@ async fn done(session: &Session, status: &str, place: &Place) -> Result<(), Trou
         Ok(if said.contains("completed at") { Look::Done(()) } else { Look::NotYet(said) })
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_differs_without_a_reason_is_told() {
-        let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let v1 = of(&[("max_connections", "151"), ("server_id", "1"), ("version", "8.4.3"), ("gone_in_v2", "x")]);
-        let v2 = of(&[("max_connections", "500"), ("server_id", "2"), ("version", "9.7.4")]);
-        assert_eq!(said(&v1, &v2), ["max_connections (151 → 500)"]);
-    }
 }

@@ -1,8 +1,8 @@
 //! A place in V1's binary log: file, offset, and the set of all transactions up to there.
 
-use super::connect::Session;
 use super::dialect::Version;
 use crate::engine::Position;
+use crate::engine::mysql_wire::session::Session;
 use crate::trouble::Trouble;
 
 pub(super) struct At {

@@ -1,24 +1,18 @@
 //! V1 can be followed, and put back exactly as it was.
 
 use super::before::Before;
-use super::connect::{self, Session, Timeouts};
-use super::names::{self, RUN_LOCK};
-use super::{accounts, give_back, gtid, seed};
+use super::{give_back, gtid, seed};
 use crate::engine::Place;
-use crate::engine::mysql_wire::quote::literal;
-use crate::trouble::{Kind, Trouble};
-use crate::wait::{self, Limit, Look, Wait};
-
-pub(super) fn timeouts(place: &Place) -> Timeouts {
-    Timeouts::short(place.plan.limits.statement.0)
-}
+use crate::engine::mysql_family::{accounts, connect, names, one_run, running};
+use crate::engine::mysql_wire::session::Session;
+use crate::trouble::Trouble;
 
 /// The session is the tool's own: one of the user's account would be ended with all others in the window.
 pub(super) async fn ensure_followable(place: &Place) -> Result<(Session, String), Trouble> {
     let before = Before::of(&place.plan)?;
-    accounts::ensure(&connect::either(place, timeouts(place)).await?, place).await?;
-    let session = connect::admin(place, timeouts(place)).await?;
-    ensure_alone(&session, place).await?;
+    accounts::ensure(&connect::either(place, running::timeouts(place)).await?, place).await?;
+    let session = connect::admin(place, running::timeouts(place)).await?;
+    one_run::ensure_alone(&session, place).await?;
     let mut did = vec!["V1 lets the tool and V2 in"];
     if before.gtid.is_some() {
         gtid::ensure_on(&session, &place.tell).await?;
@@ -49,45 +43,9 @@ pub(super) async fn ensure_settings_back(session: &Session, place: &Place) -> Re
 
 pub(super) async fn ensure_unfollowable(place: &Place) -> Result<(), Trouble> {
     give_back::ensure_given_back(place, &[]).await?;
-    let session = connect::either(place, timeouts(place)).await?;
+    let session = connect::either(place, running::timeouts(place)).await?;
     let plan = &place.plan;
     accounts::ensure_no_schema(&session, place).await?;
     accounts::ensure_none(&session, &[names::probe(plan), names::replication(plan), names::admin(plan)]).await?;
     ensure_settings_back(&session, place).await
-}
-
-/// One switchover of one database at a time, whatever host it is run from: this session has V1's lock. Held by an earlier
-/// process of this run, that one's session is ended, as the journal's lock is ours. Held by another run: `Busy`.
-pub(super) async fn ensure_alone(session: &Session, place: &Place) -> Result<(), Trouble> {
-    let lock = literal(RUN_LOCK);
-    let ours = names::admin(&place.plan);
-    let wait = Wait {
-        what: "the session of an earlier process of this run to end",
-        limit: Limit { name: "limits.statement", value: place.plan.limits.statement.0 },
-        every: std::time::Duration::from_millis(20),
-        kind: Kind::Failed,
-    };
-    wait::until(wait, &place.tell, async || {
-        if session.text(&format!("SELECT GET_LOCK({lock}, 0)")).await?.as_deref() == Some("1") {
-            return Ok(Look::Done(()));
-        }
-        let holder = format!(
-            "SELECT processlist_user FROM performance_schema.threads WHERE processlist_id = IS_USED_LOCK({lock})"
-        );
-        match session.text(&holder).await? {
-            Some(user) if user != ours => {
-                return Err(Trouble::busy(format!(
-                    "another run of this database is in progress: {}",
-                    user.escape_debug()
-                ))
-                .hint("it is run from another host or with another --state-dir; see SHOW PROCESSLIST on V1"));
-            }
-            Some(_) => {
-                let _ended_by_itself = session.run(&format!("KILL CONNECTION IS_USED_LOCK({lock})")).await;
-            }
-            None => {}
-        }
-        Ok(Look::NotYet("it is being ended".into()))
-    })
-    .await
 }

@@ -1,9 +1,9 @@
 //! V2 follows no more. It stays read-only until `open`: a promotion that is thrown away has left nothing behind.
 
 use super::before::Before;
-use super::connect::Session;
 use super::position::version;
 use crate::engine::Place;
+use crate::engine::mysql_wire::session::Session;
 use crate::trouble::Trouble;
 
 pub(super) async fn ensure_promoted(session: &Session, place: &Place) -> Result<String, Trouble> {

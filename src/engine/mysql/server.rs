@@ -2,24 +2,19 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::connect::{self, Session, Timeouts};
-use super::open::Event;
 use super::switch::{self, Switch};
 use super::{
-    checks, clean, follow, give_back, names, open, polish, position, prepare, probe, promote, said, seed, state,
-    way_back, window,
+    checks, clean, follow, give_back, open, polish, position, prepare, promote, said, seed, state, way_back, window,
 };
+use crate::engine::mysql_family::connect::{self, Session, Timeouts};
+use crate::engine::mysql_family::events::{self, Event};
+use crate::engine::mysql_family::{names, near, one_run, probe, running};
 use crate::engine::mysql_wire::snapshot::{Kept, View};
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
-use crate::trouble::{Kind, Trouble};
-use crate::wait::{self, Limit, Look, Wait};
-
-/// What V2 may take to apply V1's last write, at the moment the window is about to begin.
-const NEAR: Duration = Duration::from_millis(10);
+use crate::trouble::Trouble;
 
 pub(super) struct MysqlServer {
     place: Place,
@@ -54,7 +49,7 @@ impl MysqlServer {
         if let Some(session) = self.alive() {
             return Ok(session);
         }
-        Ok(self.keep(connect::admin(&self.place, prepare::timeouts(&self.place)).await?))
+        Ok(self.keep(connect::admin(&self.place, running::timeouts(&self.place)).await?))
     }
 
     fn keep(&self, session: Session) -> Rc<Session> {
@@ -82,7 +77,7 @@ impl MysqlServer {
 
     /// The leader's part of being ready: no other run is at it, and its switch is connected.
     async fn leader_connected(&self, session: &Session) -> Result<(), Trouble> {
-        prepare::ensure_alone(session, &self.place).await?;
+        one_run::ensure_alone(session, &self.place).await?;
         self.switch.replace(None);
         let switch = switch::open(&self.place).await?;
         self.switch.replace(Some(Rc::new(switch)));
@@ -91,37 +86,19 @@ impl MysqlServer {
 
     /// The follower's: a session for the view, the events it will run, and nothing left to apply.
     async fn follower_connected(&self, session: &Session) -> Result<(), Trouble> {
-        let leader = connect::admin(&self.other(), prepare::timeouts(&self.place)).await?;
+        let leader = connect::admin(&self.other(), running::timeouts(&self.place)).await?;
         way_back::refuse_errant(session, &self.place).await?;
-        self.events.replace(open::put_aside(&leader, session).await?);
+        self.events.replace(events::put_aside(&leader, session).await?);
         let missing = !self.view.borrow().as_ref().is_some_and(View::is_alive);
         if self.place.plan.verify && missing {
             let view = self.new_view().await?;
             self.view.replace(Some(view));
         }
-        self.nearly_nothing_left(&leader, session).await
-    }
-
-    /// Whatever is left to apply when V1 is fenced, clients wait for.
-    async fn nearly_nothing_left(&self, leader: &Session, session: &Session) -> Result<(), Trouble> {
-        let wait = Wait {
-            what: "V2 to be only milliseconds behind",
-            limit: Limit { name: "limits.catch-up", value: self.place.plan.limits.catch_up.0 },
-            every: Duration::from_millis(50),
-            kind: Kind::NotReady,
-        };
-        wait::until(wait, &self.place.tell, async || {
-            let set = position::now(leader).await?.set;
-            let limit = Limit { name: "10 ms", value: NEAR };
-            let near = Wait { what: "V2", limit, every: Duration::from_millis(1), kind: Kind::Failed };
-            let applied = wait::until(near, &self.place.tell, async || {
-                Ok(if follow::has(session, &set).await? { Look::Done(()) } else { Look::NotYet("not yet".into()) })
-            });
-            Ok(match applied.await {
-                Ok(()) => Look::Done(()),
-                Err(_) => Look::NotYet("it takes more than 10 ms to apply V1's last write".into()),
-            })
-        })
+        near::until_near(
+            &self.place,
+            async || Ok(position::now(&leader).await?.set),
+            async |set: &String| follow::has(session, set).await,
+        )
         .await
     }
 }
@@ -131,9 +108,10 @@ impl Server for MysqlServer {
     async fn recheck(&self) -> Result<Vec<Check>, Trouble> {
         let session = match self.alive() {
             Some(session) => session,
-            None => Rc::new(connect::either(&self.place, prepare::timeouts(&self.place)).await?),
+            None => Rc::new(connect::either(&self.place, running::timeouts(&self.place)).await?),
         };
-        Ok(checks::again(&said::said(&session).await?, &self.place.plan))
+        let (said, own) = said::said(&session).await?;
+        Ok(checks::again(&said, &own, &self.place.plan))
     }
 
     async fn ensure_restarted(&self) -> Result<String, Trouble> {
@@ -182,7 +160,7 @@ impl Server for MysqlServer {
 
     async fn ensure_not_following(&self) -> Result<(), Trouble> {
         self.forget_sessions();
-        follow::ensure_not_following(&self.place).await
+        running::ensure_stopped(&self.place).await
     }
 
     async fn behind(&self, position: &Position) -> Result<Option<Lag>, Trouble> {
@@ -195,7 +173,7 @@ impl Server for MysqlServer {
     }
 
     async fn polish(&self) -> Result<String, Trouble> {
-        let leader = connect::admin(&self.other(), prepare::timeouts(&self.place)).await?;
+        let leader = connect::admin(&self.other(), running::timeouts(&self.place)).await?;
         polish::polish(&leader, &*self.session().await?, &self.place).await
     }
 
@@ -248,7 +226,8 @@ impl Server for MysqlServer {
     }
 
     async fn probe(&self, at: &Address) -> Result<Box<dyn Probe>, Trouble> {
-        probe::open(&self.place, self.session().await?, at).await
+        // No copy of ours takes it along.
+        probe::open(&self.place, self.session().await?, at, "@@server_uuid").await
     }
 
     async fn ensure_snapshot_kept(&self) -> Result<(), Trouble> {

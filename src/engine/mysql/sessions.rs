@@ -1,14 +1,8 @@
-//! Whose sessions are on a server.
+//! Whose sessions are on V1, in MySQL's own tables.
 
-use super::connect::{Session, code_of};
-use super::names;
-use super::said::pairs;
+use crate::engine::mysql_family::names;
 use crate::engine::mysql_wire::quote::literal;
 use crate::plan::Plan;
-use crate::trouble::Trouble;
-
-/// No such connection: it has ended by itself.
-const UNKNOWN: u16 = 1094;
 
 /// A condition on `performance_schema.threads AS t`: a session of somebody else's. Those still logging in have no user yet,
 /// and count. The server's own threads have no number of a connection, or are daemons.
@@ -21,25 +15,12 @@ pub(super) fn foreign(plan: &Plan) -> String {
     )
 }
 
-/// Ends one, if it is still there.
-pub(super) async fn end(session: &Session, id: u64) -> Result<(), Trouble> {
-    match session.run(&format!("KILL CONNECTION {id}")).await {
-        Err(trouble) if code_of(&trouble) == Some(UNKNOWN) => Ok(()),
-        other => other,
-    }
-}
-
-/// All of this user's but this one.
-pub(super) async fn end_of(session: &Session, user: &str) -> Result<(), Trouble> {
-    let sql = format!(
-        "SELECT processlist_id, '' FROM performance_schema.threads WHERE processlist_user = {} \
-         AND processlist_id IS NOT NULL AND processlist_id <> CONNECTION_ID()",
-        literal(user)
-    );
-    for (id, _) in pairs(session, &sql).await? {
-        if let Ok(id) = id.parse() {
-            end(session, id).await?;
-        }
-    }
-    Ok(())
+/// Connection and whether it is idle. One whose transaction is open is not.
+pub(super) fn idle_or_busy(plan: &Plan) -> String {
+    format!(
+        "SELECT t.processlist_id, IF(t.processlist_command = 'Sleep' AND e.thread_id IS NULL, 'idle', 'busy') \
+         FROM performance_schema.threads AS t LEFT JOIN performance_schema.events_transactions_current AS e \
+         ON e.thread_id = t.thread_id AND e.state = 'ACTIVE' WHERE {}",
+        foreign(plan)
+    )
 }

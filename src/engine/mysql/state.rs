@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::connect::{self, Session, Timeouts};
 use super::position::version;
 use super::{follow, position, sessions};
+use crate::engine::mysql_family::connect::{self, Session, Timeouts};
 use crate::engine::{Place, ServerState};
 use crate::runtime::State;
 use crate::trouble::Trouble;

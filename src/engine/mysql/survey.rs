@@ -5,38 +5,40 @@ use std::time::{Duration, Instant};
 
 use super::before::{self, Before, Made};
 use super::checks::{self, Found};
-use super::connect::{Inside, Session, Timeouts};
-use super::machine::{self, Machine};
-use super::said::{self, Said};
-use super::{dialect, position};
+use super::{dialect, machine, position, said};
 use crate::config::quantity::Bytes;
-use crate::engine::{Serving, Side, Survey, SurveyRequest};
-use crate::runtime::{Call, Container, Runtime};
+use crate::engine::mysql_family::connect::Timeouts;
+use crate::engine::mysql_family::said::Said;
+use crate::engine::mysql_family::{container, settings};
+use crate::engine::{Serving, Survey, SurveyRequest};
 use crate::trouble::Trouble;
 
 /// Sizes of many tables take a while to add up.
 const PATIENCE: Timeouts = Timeouts { statement: Duration::from_secs(60), lock: Duration::from_secs(2) };
 
-/// Where the server listens unless it says otherwise.
-const PORT: u16 = 3306;
-
 pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
-    let inside =
-        Inside { runtime: ask.runtime, container: ask.v1, port: port(ask.v1), access: ask.access, side: Side::V1 };
-    let session = inside.session(PATIENCE).await?;
+    let session = container::inside(ask.runtime, ask.v1, ask.access).session(PATIENCE).await?;
     if session.is_mariadb() {
         return Err(Trouble::refused("V1 is a MariaDB, not a MySQL").hint("name an image of MariaDB for V2"));
     }
     let (began, first) = (Instant::now(), position::now(&session).await.ok());
-    let v1 = said::said(&session).await?;
+    let (v1, own) = said::said(&session).await?;
     let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
     let data = v1.variable("datadir").trim_end_matches('/').to_owned();
     let v1_free = ask.runtime.free_bytes(&ask.v1.id, &data).await?;
     let rate = rate(first.as_ref(), position::now(&session).await.ok().as_ref(), began.elapsed());
-    let found =
-        Found { v1: &v1, v2: &v2, v1_free, write_rate: rate, allow: ask.allow, limits: ask.limits, seed: ask.seed };
-    let owner = owner(ask.runtime, ask.v1, &data).await?;
-    written_down(&found, &before(&v1, &v2, owner)?, data)
+    let found = Found {
+        v1: &v1,
+        own: &own,
+        v2: &v2,
+        v1_free,
+        write_rate: rate,
+        allow: ask.allow,
+        limits: ask.limits,
+        seed: ask.seed,
+    };
+    let owner = container::owner(ask.runtime, ask.v1, &data).await?;
+    written_down(&found, &before(&found, owner)?, data)
 }
 
 fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Survey, Trouble> {
@@ -78,7 +80,8 @@ fn facts(found: &Found<'_>) -> BTreeMap<String, String> {
     .into()
 }
 
-fn before(v1: &Said, v2: &Machine, owner: (u64, u64)) -> Result<Before, Trouble> {
+fn before(found: &Found<'_>, owner: (u64, u64)) -> Result<Before, Trouble> {
+    let (v1, own) = (found.v1, found.own);
     let made = Made {
         lower_case_table_names: v1.variable("lower_case_table_names").to_owned(),
         page_size: v1.variable("innodb_page_size").to_owned(),
@@ -91,32 +94,19 @@ fn before(v1: &Said, v2: &Machine, owner: (u64, u64)) -> Result<Before, Trouble>
         gtid: checks::gtid_to_change(v1),
         auto_purge: v1.variables.get("binlog_expire_logs_auto_purge").cloned(),
         made,
-        owners: [owner, v2.owner.unwrap_or(owner)],
-        has_clone: v1.has_clone,
+        owners: [owner, found.v2.owner.unwrap_or(owner)],
+        has_clone: own.has_clone,
         persisted: Vec::new(),
     };
-    before.persisted = v1.persisted.iter().filter(|(name, _)| !checks::is_ours(name, &before)).cloned().collect();
+    before.persisted = own.persisted.iter().filter(|(name, _)| !checks::is_ours(name, &before)).cloned().collect();
     Ok(before)
 }
 
 /// Of the side that serves, for the run that undoes another one.
 pub(super) async fn serving(ask: &Serving<'_>) -> Result<before::Serving, Trouble> {
-    let inside = Inside {
-        runtime: ask.runtime,
-        container: ask.container,
-        port: port(ask.container),
-        access: ask.access,
-        side: Side::V1,
-    };
-    let session: Session = inside.session(PATIENCE).await?;
-    let variables = said::pairs(&session, "SHOW GLOBAL VARIABLES").await?.into_iter().collect();
+    let session = container::inside(ask.runtime, ask.container, ask.access).session(PATIENCE).await?;
+    let variables = settings::in_force(&session).await?;
     checks::serving(&Said { variables, ..Said::default() })
-}
-
-/// As V1's command line says.
-fn port(container: &Container) -> u16 {
-    let said = container.command.iter().find_map(|word| word.strip_prefix("--port=")?.parse().ok());
-    said.unwrap_or(PORT)
 }
 
 /// Within one file: what lies between two offsets. Nothing where the file changed meanwhile.
@@ -127,17 +117,6 @@ fn rate(first: Option<&position::At>, second: Option<&position::At>, between: Du
     }
     let bytes = second.offset.checked_sub(first.offset)?;
     Some(bytes.saturating_mul(1000) / u64::try_from(between.as_millis()).ok()?)
-}
-
-async fn owner(runtime: &dyn Runtime, container: &Container, data: &str) -> Result<(u64, u64), Trouble> {
-    let argv = ["stat", "-c", "%u %g", data];
-    let output = runtime.exec(&container.id, &Call { argv: &argv, user: None, stdin: b"" }).await?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    match numbers[..] {
-        [user, group] => Ok((user, group)),
-        _ => Err(Trouble::failed(format!("cannot see who owns {} in V1", data.escape_debug()))),
-    }
 }
 
 #[cfg(test)]

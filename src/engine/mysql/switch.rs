@@ -8,15 +8,12 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
-
-use super::accounts;
 use super::before::{Before, Serving};
-use super::connect;
-use super::names::{self, WINDOW_LOCK};
 use crate::engine::Place;
+use crate::engine::mysql_family::locks::{self, Known};
+use crate::engine::mysql_family::{accounts, client_file, connect, names};
 use crate::engine::mysql_wire::quote::literal;
-use crate::runtime::{File, Helper, HelperSpec};
+use crate::runtime::{Helper, HelperSpec};
 use crate::trouble::Trouble;
 use crate::wait::{self, Limit};
 
@@ -60,29 +57,12 @@ pub(super) struct Switch {
     pub(super) id: u64,
 }
 
-/// A session of the window's, as the switch must know it: its number, and the lock that it holds for as long as it lives.
-pub(super) struct Known {
-    pub(super) id: u32,
-    pub(super) lock: String,
-}
-
-/// The lock of such a session. `_` is no part of a tag.
-pub(super) fn session_lock(place: &Place, n: u32) -> String {
-    format!("switchover session {}-{n}", place.plan.tag())
-}
-
 fn helper_name(place: &Place) -> String {
     format!("switchover-{}-switch", place.plan.tag())
 }
 
 pub(super) async fn ensure_none(place: &Place) -> Result<(), Trouble> {
     place.runtime.ensure_no_container(&helper_name(place), &place.plan.run).await
-}
-
-/// The lock by which a run's switch is found, whatever the attempt.
-pub(super) fn switch_lock(place: &Place) -> String {
-    let armed = names::armed_lock(&place.plan, 0);
-    armed.rsplit_once(' ').map_or_else(|| armed.clone(), |(of_run, _)| of_run.to_owned())
 }
 
 /// What gives V1 back. Each is one statement; a durable fence stays.
@@ -108,12 +88,7 @@ pub(super) fn give_back(serving: &Serving) -> Vec<String> {
 pub(super) async fn open(place: &Place) -> Result<Switch, Trouble> {
     let plan = &place.plan;
     let password = accounts::password(place, names::ADMIN_SECRET)?;
-    let options = format!(
-        "[client]\nuser={}\npassword={}\nhost=127.0.0.1\nport={}\nprotocol=TCP\n",
-        names::admin(plan),
-        password.expose_secret(),
-        connect::port(place)
-    );
+    let options = client_file::text(&names::admin(plan), &password, "127.0.0.1", connect::port(place));
     let mut entrypoint = ["bash", "-c", SCRIPT, "switch"].map(str::to_owned).to_vec();
     entrypoint.extend(give_back(&Before::of(plan)?.serving));
     let spec = HelperSpec {
@@ -122,13 +97,7 @@ pub(super) async fn open(place: &Place) -> Result<Switch, Trouble> {
         entrypoint,
         user: Some("0:0".into()),
         network: Some(format!("container:{}", connect::container(place).await?)),
-        files: vec![File {
-            path: "/switchover.cnf".into(),
-            content: options.into_bytes(),
-            mode: 0o600,
-            uid: 0,
-            gid: 0,
-        }],
+        files: vec![client_file::file(options)],
         labels: plan.labels("V1"),
         ..HelperSpec::default()
     };
@@ -148,14 +117,7 @@ impl Switch {
     /// From now on it gives V1 back after `cap`, or when we are gone.
     #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
     pub(super) async fn arm(&self, cap: Duration, lock: &str, sessions: &[Known]) -> Result<(), Trouble> {
-        let known: Vec<String> = sessions
-            .iter()
-            .map(|session| {
-                let lock = session.lock.rsplit(' ').next().unwrap_or_default();
-                format!("{}:{lock}", session.id)
-            })
-            .collect();
-        let order = format!("arm {:.3} {} {}", cap.as_secs_f64(), lock.replace(' ', "_"), known.join(" "));
+        let order = locks::order(cap, lock, sessions);
         let mut helper = self.helper.borrow_mut();
         let asked = async {
             helper.send(&order).await?;
@@ -170,24 +132,9 @@ impl Switch {
     }
 }
 
-/// A condition: this attempt's switch is armed and has not woken.
-pub(super) fn armed(lock: &str) -> String {
-    format!("IS_USED_LOCK({}) IS NOT NULL", literal(lock))
-}
-
-/// An expression: `value`, or an error where the switch is not armed.
-pub(super) fn guarded(lock: &str, value: &str) -> String {
-    format!("IF({}, {value}, (SELECT 1 UNION SELECT 2))", armed(lock))
-}
-
-pub(super) fn window_lock() -> String {
-    literal(WINDOW_LOCK)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::any_plan;
 
     #[test]
     fn a_durable_fence_is_never_lifted_by_the_switch() {
@@ -198,13 +145,5 @@ mod tests {
         assert!(statements[1..].iter().all(|statement| statement.contains("IF(@durable, @@GLOBAL.")));
         let disabled = give_back(&Serving { event_scheduler: "DISABLED".into(), ..serving });
         assert!(!disabled.iter().any(|statement| statement.contains("event_scheduler")), "it cannot be set");
-    }
-
-    #[test]
-    fn the_lock_of_an_attempt_begins_with_that_of_the_run() {
-        let plan = any_plan();
-        let armed = names::armed_lock(&plan, 3);
-        assert!(!armed.contains('_'), "the script writes spaces so");
-        assert_eq!(armed.rsplit_once(' ').unwrap().0, "switchover armed 7f3a1c2b");
     }
 }

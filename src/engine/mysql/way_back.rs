@@ -4,37 +4,25 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::before::Before;
-use super::connect::{self, Session};
-use super::{follow, position, prepare};
+use super::{follow, position};
 use crate::engine::Place;
+use crate::engine::mysql_family::connect::{self, Session};
+use crate::engine::mysql_family::running;
 use crate::engine::mysql_wire::quote::literal;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
-
-/// Stopped loses nothing: all of it is on V2.
-const STOP_WITHIN: Duration = Duration::from_secs(120);
 
 /// `Err` inside: why it cannot follow; it is stopped then.
 pub(super) async fn ensure_way_back(
     place: &Place,
     kept: Option<Rc<Session>>,
 ) -> Result<Result<String, String>, Trouble> {
-    if connect::is_gone(place).await? {
-        return Ok(Err(format!("{}'s container is gone", place.side)));
-    }
-    match follows(place, kept).await {
-        Ok(sentence) => Ok(Ok(sentence)),
-        Err(trouble) => {
-            let found = connect::found(place).await?;
-            place.runtime.ensure_stopped(&found.id, "SIGTERM", STOP_WITHIN).await?;
-            Ok(Err(trouble.one_line()))
-        }
-    }
+    running::unless_stopped(place, follows(place, kept)).await
 }
 
 async fn follows(place: &Place, kept: Option<Rc<Session>>) -> Result<String, Trouble> {
     ensure_door_open(place, kept).await?;
-    let session = follow::ensure_running(place).await?;
+    let session = running::ensure_running(place).await?;
     follow::ensure_closed(&session).await?;
     refuse_errant(&session, place).await?;
     let before = Before::of(&place.plan)?;
@@ -54,7 +42,7 @@ async fn follows(place: &Place, kept: Option<Rc<Session>>) -> Result<String, Tro
 /// is just about to call done.
 pub(super) async fn refuse_errant(session: &Session, place: &Place) -> Result<(), Trouble> {
     let other = Place { side: place.side.other(), ..place.clone() };
-    let other = connect::admin(&other, prepare::timeouts(place)).await?;
+    let other = connect::admin(&other, running::timeouts(place)).await?;
     let ours = session.text("SELECT @@GLOBAL.gtid_executed").await?.unwrap_or_default();
     let sql = format!("SELECT GTID_SUBTRACT({}, @@GLOBAL.gtid_executed)", literal(&position::one_line(&ours)));
     let wait = Wait {
@@ -79,6 +67,6 @@ pub(super) async fn ensure_door_open(place: &Place, kept: Option<Rc<Session>>) -
     let sql = format!("SET GLOBAL max_connections = {wide}");
     match kept.filter(|session| session.is_alive()) {
         Some(session) => session.run(&sql).await,
-        None => follow::ensure_running(place).await?.run(&sql).await,
+        None => running::ensure_running(place).await?.run(&sql).await,
     }
 }

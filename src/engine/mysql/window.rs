@@ -12,18 +12,16 @@ use async_trait::async_trait;
 use futures_util::future::join;
 
 use super::before::Before;
-use super::connect::{self, Session, Timeouts, Turned, turned};
-use super::names;
-use super::said::pairs;
-use super::switch::{self, Known, Switch, guarded};
-use super::{position, prepare, sessions};
-use crate::engine::mysql_wire::quote::literal;
+use super::position;
+use super::sessions::idle_or_busy;
+use super::switch::Switch;
+use crate::engine::mysql_family::connect::{self, Session, Timeouts, Turned, turned};
+use crate::engine::mysql_family::locks::{self, Known};
+use crate::engine::mysql_family::sessions::{self, Others};
+use crate::engine::mysql_family::{names, running};
 use crate::engine::{Place, Position, SessionsEnded, Window};
-use crate::trouble::{Kind, Trouble};
-use crate::wait::{self, Deadline, Limit, Look, Wait};
-
-/// How often the window looks.
-const SOON: Duration = Duration::from_millis(2);
+use crate::trouble::Trouble;
+use crate::wait::Deadline;
 
 pub(super) struct MysqlWindow {
     place: Place,
@@ -43,14 +41,7 @@ pub(super) async fn open(place: &Place, switch: Rc<Switch>, attempt: u32) -> Res
     let timeouts = Timeouts::short(place.plan.limits.statement.0);
     let fencing = connect::admin(place, timeouts).await?;
     let ending = connect::admin(place, timeouts).await?;
-    let mut known = Vec::new();
-    for (n, session) in (1..).zip([&fencing, &ending]) {
-        let lock = switch::session_lock(place, n);
-        if session.text(&format!("SELECT GET_LOCK({}, 5)", literal(&lock))).await?.as_deref() != Some("1") {
-            return Err(Trouble::failed("a session of an earlier attempt is still on V1"));
-        }
-        known.push(Known { id: session.id(), lock });
-    }
+    let known = locks::ensure_known(place, &[&fencing, &ending]).await?;
     let writable = fencing.text("SELECT @@GLOBAL.super_read_only + @@GLOBAL.read_only").await?;
     if writable.as_deref() != Some("0") {
         return Err(Trouble::failed("V1 is read-only already").hint("`switchover resume` gives V1 back first"));
@@ -69,86 +60,28 @@ pub(super) async fn open(place: &Place, switch: Rc<Switch>, attempt: u32) -> Res
 }
 
 impl MysqlWindow {
-    /// Sets a variable in one statement that first sees this attempt's switch armed.
     async fn set(&self, how: &str, name: &str, value: &str) -> Result<(), Trouble> {
-        let sql = format!("SET {how} {name} = {}", guarded(&self.lock, value));
-        match self.fencing.run(&sql).await {
-            Err(trouble) if connect::code_of(&trouble) == Some(1242) => Err(not_armed()),
-            other => other,
+        locks::set(&self.fencing, &self.lock, how, name, value).await
+    }
+
+    fn others(&self) -> Others<'_> {
+        Others {
+            session: &self.ending,
+            query: idle_or_busy(&self.place.plan),
+            spared: self.known.iter().map(|known| u64::from(known.id)).chain([self.switch.id]).collect(),
+            lock: &self.lock,
+            cap: self.cap.get(),
+            tell: &self.place.tell,
         }
-    }
-
-    async fn still_armed(&self) -> Result<(), Trouble> {
-        let sql = format!("SELECT {}", switch::armed(&self.lock));
-        match self.ending.text(&sql).await?.as_deref() {
-            Some("1") => Ok(()),
-            _ => Err(not_armed()),
-        }
-    }
-
-    /// Connection and whether it is idle. One whose transaction is open is not.
-    async fn foreign(&self) -> Result<Vec<(u64, bool)>, Trouble> {
-        let sql = format!(
-            "SELECT t.processlist_id, IF(t.processlist_command = 'Sleep' AND e.thread_id IS NULL, 'idle', 'busy') \
-             FROM performance_schema.threads AS t LEFT JOIN performance_schema.events_transactions_current AS e \
-             ON e.thread_id = t.thread_id AND e.state = 'ACTIVE' WHERE {}",
-            sessions::foreign(&self.place.plan)
-        );
-        let ours: Vec<u64> = self.known.iter().map(|known| u64::from(known.id)).collect();
-        let found = pairs(&self.ending, &sql).await?.into_iter();
-        let found = found.filter_map(|(id, how)| Some((id.parse().ok()?, how == "idle")));
-        Ok(found.filter(|(id, _)| !ours.contains(id) && *id != self.switch.id).collect())
-    }
-
-    /// Ends all of them, or only those that are idle, until none is left or the time is over. Says whether none is left.
-    async fn end_some(&self, all: bool, until: Deadline, ended: &mut BTreeMap<u64, bool>) -> Result<bool, Trouble> {
-        let wait = Wait {
-            what: "V1's sessions to end",
-            limit: Limit { name: "limits.cutover", value: self.cap.get() },
-            every: SOON,
-            kind: Kind::Failed,
-        };
-        wait::until(wait, &self.place.tell, async || {
-            self.still_armed().await?;
-            let foreign = self.foreign().await?;
-            if foreign.is_empty() {
-                return Ok(Look::Done(true));
-            }
-            for (id, idle) in &foreign {
-                if *idle || all {
-                    ended.entry(*id).or_insert(*idle);
-                    sessions::end(&self.ending, *id).await?;
-                }
-            }
-            if !all && until.is_over() {
-                return Ok(Look::Done(false));
-            }
-            Ok(Look::NotYet(format!("{} sessions are still on V1", foreign.len())))
-        })
-        .await
     }
 
     async fn prove_refused(&self) -> Result<(), Trouble> {
-        match connect::admin(&self.place, prepare::timeouts(&self.place)).await {
+        match connect::admin(&self.place, running::timeouts(&self.place)).await {
             Err(trouble) if turned(&trouble) == Some(Turned::Full) => Ok(()),
             Err(trouble) => Err(Trouble::failed("V1 was to refuse a session, and does not answer").because(trouble)),
             Ok(_) => Err(Trouble::failed("V1 still lets new sessions in")),
         }
     }
-
-    async fn none_prepared(&self) -> Result<(), Trouble> {
-        match self.ending.rows("XA RECOVER").await?.len() {
-            0 => Ok(()),
-            n => {
-                Err(Trouble::failed(format!("{n} prepared transactions (XA) are open on V1: no fence holds them back"))
-                    .hint("XA COMMIT or XA ROLLBACK each, on V1"))
-            }
-        }
-    }
-}
-
-fn not_armed() -> Trouble {
-    Trouble::failed("the dead-man's switch of this attempt is no longer armed: V1 has been given back to its clients")
 }
 
 #[async_trait(?Send)]
@@ -179,28 +112,24 @@ impl Window for MysqlWindow {
         }
         let mut ended = BTreeMap::new();
         let end_of_grace = Deadline::after(grace);
-        self.end_some(false, end_of_grace, &mut ended).await?;
+        let others = self.others();
+        others.end(false, end_of_grace, &mut ended).await?;
         // Together: what holds the fence up is ended beside it.
         let fence = self.set("GLOBAL", "super_read_only", "1");
-        let (fenced, gone) = join(fence, self.end_some(true, end_of_grace, &mut ended)).await;
+        let (fenced, gone) = join(fence, others.end(true, end_of_grace, &mut ended)).await;
         fenced?;
         gone?;
-        let count = |idle| u32::try_from(ended.values().filter(|was| **was == idle).count()).unwrap_or(u32::MAX);
-        Ok(SessionsEnded { idle: count(true), in_transaction: count(false) })
+        Ok(sessions::counted(&ended))
     }
 
     async fn written(&self) -> Result<Position, Trouble> {
-        self.still_armed().await?;
-        self.none_prepared().await?;
+        locks::still_armed(&self.ending, &self.lock).await?;
+        sessions::none_prepared(&self.ending).await?;
         Ok(position::position(&position::now(&self.fencing).await?))
     }
 
     async fn take_lock(&self) -> Result<(), Trouble> {
-        let sql = format!("SELECT IF({}, GET_LOCK({}, 0), 0)", switch::armed(&self.lock), switch::window_lock());
-        match self.fencing.text(&sql).await?.as_deref() {
-            Some("1") => Ok(()),
-            _ => Err(Trouble::failed("the dead-man's switch has the window's lock: V1 is being given back")),
-        }
+        locks::take(&self.fencing, &self.lock).await
     }
 
     async fn make_fence_durable(&self) -> Result<(), Trouble> {
@@ -223,12 +152,9 @@ impl Window for MysqlWindow {
     }
 
     async fn look(&self, since: &Position) -> Result<(), Trouble> {
-        self.still_armed().await?;
-        match self.foreign().await?.len() {
-            0 => {}
-            n => return Err(Trouble::failed(format!("{n} sessions got onto V1 after the fence"))),
-        }
-        self.none_prepared().await?;
+        locks::still_armed(&self.ending, &self.lock).await?;
+        self.others().refuse_any().await?;
+        sessions::none_prepared(&self.ending).await?;
         let (then, now) = (position::read(since)?, position::now(&self.fencing).await?);
         if then.set == now.set && then.offset == now.offset && then.file == now.file {
             return Ok(());
@@ -238,19 +164,7 @@ impl Window for MysqlWindow {
     }
 
     async fn end_switch(&self) -> Result<(), Trouble> {
-        sessions::end(&self.fencing, self.switch.id).await?;
-        let gone = format!("SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_id = {}", self.switch.id);
-        let wait = Wait {
-            what: "the dead-man's switch to be gone",
-            limit: Limit { name: "limits.statement", value: Duration::from_secs(5) },
-            every: Duration::from_millis(1),
-            kind: Kind::Failed,
-        };
-        wait::until(wait, &self.place.tell, async || match self.fencing.number(&gone).await? {
-            Some(0) => Ok(Look::Done(())),
-            _ => Ok(Look::NotYet("its session is still there".into())),
-        })
-        .await
+        sessions::ensure_gone(&self.fencing, self.switch.id, &self.place.tell).await
     }
 
     async fn let_listener_go(&self) -> Result<(), Trouble> {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 
 use super::before::{Before, Made, Serving};
-use super::connect::{self, Login, Session, Timeouts};
 use super::window::MysqlWindow;
-use super::{accounts, give_back, switch, window};
+use super::{give_back, switch, window};
+use crate::engine::mysql_family::accounts;
+use crate::engine::mysql_family::connect::{self, Login, Session, Timeouts};
 use crate::engine::{Access, Place, Secrets, Side, Window};
 use crate::plan::tests::any_plan;
 use crate::runtime::docker::Docker;

@@ -123,6 +123,20 @@ impl Session {
         Ok(rows.into_iter().map(|row| values(row).map(text_of).collect()).collect())
     }
 
+    /// The first two columns of all rows; rows without a first are left out, and a second that is not there is empty.
+    pub(in crate::engine) async fn pairs(&self, sql: &str) -> Result<Vec<(String, String)>, Trouble> {
+        let pair = |row: Vec<Option<String>>| {
+            let mut values = row.into_iter();
+            Some((values.next().flatten()?, values.next().flatten().unwrap_or_default()))
+        };
+        Ok(self.rows(sql).await?.into_iter().filter_map(pair).collect())
+    }
+
+    /// The first column of all rows, where there is something in it.
+    pub(in crate::engine) async fn list(&self, sql: &str) -> Result<Vec<String>, Trouble> {
+        Ok(self.rows(sql).await?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
     /// The first row, by the names of its columns: for statements that are no SELECT.
     pub(in crate::engine) async fn named(&self, sql: &str) -> Result<Option<BTreeMap<String, String>>, Trouble> {
         let rows: Vec<Row> = self.patiently(async { self.conn.lock().await.query(sql).await }).await?;

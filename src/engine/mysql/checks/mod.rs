@@ -1,18 +1,19 @@
 //! Every precheck: an id that never changes, a verdict, what was found, and what to do about it. Pure.
 
 use super::before::{Before, Serving};
-use super::machine::Machine;
-use super::said::Said;
+use super::said::Own;
 use crate::config::Limits;
 use crate::engine::Check;
-use crate::engine::check::{noted, passed, refused, some, unless_allowed};
+use crate::engine::check::{noted, passed, refused, some};
+use crate::engine::mysql_family::checks as alike;
+use crate::engine::mysql_family::machine::Machine;
+use crate::engine::mysql_family::said::Said;
 use crate::plan::Plan;
 use crate::trouble::Trouble;
 
 mod image;
 mod moving;
 mod seed;
-mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub(super) use seed::{seed, seed_seconds};
 /// All that was found, of both sides.
 pub(super) struct Found<'a> {
     pub(super) v1: &'a Said,
+    pub(super) own: &'a Own,
     pub(super) v2: &'a Machine,
     pub(super) v1_free: Option<u64>,
     /// Bytes a second, as measured.
@@ -35,26 +37,32 @@ pub(super) struct Found<'a> {
 /// The whole list, for `plan`.
 pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
     let mut checks = image::checks(found);
-    checks.extend(tables::checks(found));
+    checks.extend([
+        alike::engines(found.v1, found.allow),
+        alike::keys(found.v1),
+        alike::encryption(found.v1),
+        alike::one_folder(found.v1),
+        moving::side_door(found.v1),
+    ]);
     checks.extend(seed::checks(found));
-    checks.extend(moving::checks(found.v1, None));
+    checks.extend(moving::checks(found.v1, found.own, None));
     checks
 }
 
 /// Those that may have changed since; what this run itself made is not held against V1.
-pub(super) fn again(now: &Said, plan: &Plan) -> Vec<Check> {
-    moving::checks(now, Some(plan))
+pub(super) fn again(now: &Said, own: &Own, plan: &Plan) -> Vec<Check> {
+    moving::checks(now, own, Some(plan))
 }
 
 /// Of the run's own record: what V1 had, for the plan. It is put back by, so that a guess would do harm.
 pub(super) fn serving(v1: &Said) -> Result<Serving, Trouble> {
-    let number = |name: &str| v1.number(name).ok_or_else(|| Trouble::failed(format!("V1 does not say its {name}")));
     Ok(Serving {
-        server_id: u32::try_from(number("server_id")?).map_err(|_| Trouble::bug("a server_id of more than 32 bits"))?,
-        max_connections: number("max_connections")?,
+        server_id: u32::try_from(v1.needed("server_id")?)
+            .map_err(|_| Trouble::bug("a server_id of more than 32 bits"))?,
+        max_connections: v1.needed("max_connections")?,
         event_scheduler: v1.variable("event_scheduler").to_owned(),
-        sync_binlog: number("sync_binlog")?,
-        flush_log: number("innodb_flush_log_at_trx_commit")?,
+        sync_binlog: v1.needed("sync_binlog")?,
+        flush_log: v1.needed("innodb_flush_log_at_trx_commit")?,
     })
 }
 

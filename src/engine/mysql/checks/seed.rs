@@ -1,13 +1,13 @@
 //! How V2 gets its first copy, why not otherwise, and what it takes.
 
-use super::{Found, noted, passed, refused};
+use super::{Found, alike, passed, refused};
 use crate::config::quantity::Bytes;
 use crate::engine::Check;
 use crate::engine::mysql::dialect::Version;
 use crate::engine::mysql::seed::Seed;
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
-    vec![log_kept(found), room(found), seed_as_possible(found)]
+    vec![log_kept(found), alike::room(found.v1, found.v2, found.limits), seed_as_possible(found)]
 }
 
 /// From here on V1's pages are copied, where nobody says otherwise.
@@ -66,19 +66,4 @@ fn log_kept(found: &Found<'_>) -> Check {
         }
         Some(_) => passed(id, "V1 keeps its log for days"),
     }
-}
-
-/// What V1's data takes on V2's disk, its log during the copy included.
-fn room(found: &Found<'_>) -> Check {
-    let id = "disk-for-copy";
-    let need = found.v1.bytes + found.v1.bytes / 3 + (1 << 30);
-    let Some(free) = found.v2.free else {
-        return noted(id, format!("the copy needs {}; how much is free on V2's side is not known", Bytes(need)));
-    };
-    let usable = free / 100 * u64::from(100_u8.saturating_sub(found.limits.disk_reserve.0));
-    let said = format!("the copy needs {}; {} are free on V2's side", Bytes(need), Bytes(free));
-    if need <= usable {
-        return passed(id, said);
-    }
-    refused(id, said, "make room, let V2's volume be elsewhere, or lower limits.disk-reserve")
 }

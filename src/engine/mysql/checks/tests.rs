@@ -23,7 +23,7 @@ fn server(version: &str) -> Said {
 }
 
 fn refusals(v1: &Said) -> Vec<String> {
-    moving(v1, None).into_iter().filter(|c| c.verdict == Verdict::Refused).map(|c| c.id).collect()
+    moving(v1, &Own::default(), None).into_iter().filter(|c| c.verdict == Verdict::Refused).map(|c| c.id).collect()
 }
 
 #[test]

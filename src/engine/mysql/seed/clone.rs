@@ -8,8 +8,9 @@ use secrecy::ExposeSecret;
 use super::{configured, directory, finished};
 use crate::config::quantity::Bytes;
 use crate::engine::mysql::before::Before;
-use crate::engine::mysql::connect::{self, Session, Timeouts, code_of};
-use crate::engine::mysql::{accounts, follow, names, position, prepare};
+use crate::engine::mysql::{follow, position};
+use crate::engine::mysql_family::connect::{self, Session, Timeouts, code_of};
+use crate::engine::mysql_family::{accounts, names, running};
 use crate::engine::mysql_wire::quote::{account, literal};
 use crate::engine::{Place, Seeded};
 use crate::runtime::State;
@@ -24,14 +25,14 @@ const HAS_PLUGIN: &str = "SELECT COUNT(*) FROM information_schema.plugins WHERE 
 
 pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     directory::ensure_made(place).await?;
-    let session = follow::ensure_running(place).await?;
+    let session = running::ensure_running(place).await?;
     if let Some(position) = finished(&session).await? {
         return Ok(Seeded { position, bytes: place.plan.bytes });
     }
     // It outlasts the copy: V1's events must not run on V2 for a moment.
     let session = configured(session, place).await?;
     let leader = Place { side: place.side.other(), ..place.clone() };
-    let donor = connect::admin(&leader, prepare::timeouts(place)).await?;
+    let donor = connect::admin(&leader, running::timeouts(place)).await?;
     ensure_plugin(&donor).await?;
     ensure_plugin(&session).await?;
     cloned(&session, place, &leader).await?;
@@ -124,7 +125,7 @@ async fn started_again(place: &Place) -> Result<Session, Trouble> {
         if matches!(found.state, State::Exited(_)) {
             place.runtime.ensure_started(&found.id).await?;
         }
-        let session = match connect::admin(place, prepare::timeouts(place)).await {
+        let session = match connect::admin(place, running::timeouts(place)).await {
             Ok(session) => session,
             Err(trouble) => return Ok(Look::NotYet(trouble.one_line())),
         };

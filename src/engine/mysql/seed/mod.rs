@@ -7,9 +7,9 @@ pub(super) mod dump;
 use std::time::Duration;
 
 use super::before::Before;
-use super::connect::{self, Session, Timeouts};
 use super::position::{self, At};
-use super::{follow, names};
+use crate::engine::mysql_family::connect::{self, Session};
+use crate::engine::mysql_family::{self, names, running};
 use crate::engine::mysql_wire::quote::{ident, literal};
 use crate::engine::{Place, Position, Seeded};
 use crate::plan::Plan;
@@ -48,18 +48,8 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
 
 /// V2 is stopped, and its data directory empty. What V1 was given for the seed goes with what it was given to be followed.
 pub(super) async fn ensure_unseeded(place: &Place) -> Result<(), Trouble> {
-    follow::ensure_not_following(place).await?;
-    directory::ensure_empty(place).await
-}
-
-/// On V2, for what has limits of its own. None of it is for V2's own log.
-async fn writer(place: &Place) -> Result<Session, Trouble> {
-    connect::admin(place, Timeouts::NONE).await
-}
-
-/// Names that are V2's own already, and no part of the copy.
-fn own_account(place: &Place) -> (String, String) {
-    (names::admin(&place.plan), names::ANYWHERE.to_owned())
+    running::ensure_stopped(place).await?;
+    mysql_family::directory::ensure_empty(place).await
 }
 
 /// Where a finished copy begins.
@@ -92,5 +82,5 @@ async fn configured(session: Session, place: &Place) -> Result<Session, Trouble>
     }
     let found = connect::found(place).await?;
     place.runtime.ensure_restarted(&found.id, &found.started_at, RESTART_WITHIN).await?;
-    follow::ensure_running(place).await
+    running::ensure_running(place).await
 }

@@ -4,25 +4,27 @@
 use secrecy::SecretString;
 
 use super::{accounts, names};
-pub(super) use crate::engine::mysql_wire::session::{Login, Session, Timeouts, Turned, code_of, turned};
-pub(super) use crate::engine::place::{container, data, found, is_gone, port};
+pub(in crate::engine) use crate::engine::mysql_wire::session::{Login, Session, Timeouts, Turned, code_of, turned};
+pub(in crate::engine) use crate::engine::place::{container, data, found, is_gone, port};
 use crate::engine::{Access, Place, Side};
 use crate::runtime::{Call, Container, Runtime, Stream};
 use crate::trouble::Trouble;
 
 /// Says the password of `root` that the image was given, as its entrypoint takes it.
 const ROOT_PASSWORD: &str = r#"
-if [ -n "${MYSQL_ROOT_PASSWORD-}" ]; then printf '%s' "$MYSQL_ROOT_PASSWORD"; exit; fi
-if [ -n "${MYSQL_ROOT_PASSWORD_FILE-}" ] && [ -r "$MYSQL_ROOT_PASSWORD_FILE" ]; then printf '%s' "$(cat "$MYSQL_ROOT_PASSWORD_FILE")"; fi
+password=${MARIADB_ROOT_PASSWORD:-${MYSQL_ROOT_PASSWORD-}}
+file=${MARIADB_ROOT_PASSWORD_FILE:-${MYSQL_ROOT_PASSWORD_FILE-}}
+if [ -n "$password" ]; then printf '%s' "$password"; exit; fi
+if [ -n "$file" ] && [ -r "$file" ]; then printf '%s' "$(cat "$file")"; fi
 "#;
 
-pub(super) async fn stream(place: &Place) -> Result<Box<dyn Stream>, Trouble> {
+pub(in crate::engine) async fn stream(place: &Place) -> Result<Box<dyn Stream>, Trouble> {
     let container = container(place).await?;
     place.runtime.dial(&container, &place.plan.private_network, port(place)).await
 }
 
 /// A session of the tool's own account.
-pub(super) async fn admin(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
+pub(in crate::engine) async fn admin(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
     let password = accounts::password(place, names::ADMIN_SECRET)?;
     let login = Login { user: &names::admin(&place.plan), password: Some(&password) };
     Session::open(stream(place).await?, &login, timeouts).await
@@ -30,7 +32,7 @@ pub(super) async fn admin(place: &Place, timeouts: Timeouts) -> Result<Session, 
 
 /// As the tool's own account where it exists, else by local access. Trouble of the kind `Refused`: the server answers, and
 /// knows neither us nor the user.
-pub(super) async fn either(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
+pub(in crate::engine) async fn either(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
     match admin(place, timeouts).await {
         Err(trouble) if turned(&trouble) == Some(Turned::Away) => {}
         // It may not stand on the private network any more.
@@ -41,7 +43,7 @@ pub(super) async fn either(place: &Place, timeouts: Timeouts) -> Result<Session,
 }
 
 /// By local access.
-pub(super) async fn inside(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
+pub(in crate::engine) async fn inside(place: &Place, timeouts: Timeouts) -> Result<Session, Trouble> {
     let container = found(place).await?;
     let inside = Inside {
         runtime: &*place.runtime,
@@ -54,22 +56,22 @@ pub(super) async fn inside(place: &Place, timeouts: Timeouts) -> Result<Session,
 }
 
 /// Local access to one server.
-pub(super) struct Inside<'a> {
-    pub(super) runtime: &'a dyn Runtime,
-    pub(super) container: &'a Container,
-    pub(super) port: u16,
-    pub(super) access: &'a Access,
-    pub(super) side: Side,
+pub(in crate::engine) struct Inside<'a> {
+    pub(in crate::engine) runtime: &'a dyn Runtime,
+    pub(in crate::engine) container: &'a Container,
+    pub(in crate::engine) port: u16,
+    pub(in crate::engine) access: &'a Access,
+    pub(in crate::engine) side: Side,
 }
 
 impl Inside<'_> {
     /// A session with every right through the container's loopback.
-    pub(super) async fn session(&self, timeouts: Timeouts) -> Result<Session, Trouble> {
+    pub(in crate::engine) async fn session(&self, timeouts: Timeouts) -> Result<Session, Trouble> {
         let mut refused = None;
         for password in self.passwords().await? {
             let login = Login { user: self.access.user.as_deref().unwrap_or("root"), password: password.as_ref() };
             let stream = self.runtime.dial_inside(&self.container.id, self.port).await.map_err(|trouble| {
-                let what = format!("no MySQL answers on port {} inside {}", self.port, self.container.name);
+                let what = format!("no server answers on port {} inside {}", self.port, self.container.name);
                 Trouble::refused(what)
                     .because(trouble)
                     .hint(format!("does it still start? docker logs {}", self.container.name))

@@ -1,0 +1,72 @@
+//! Every precheck: an id that never changes, a verdict, what was found, and what to do about it. Pure.
+
+use super::before::Serving;
+use crate::config::Limits;
+use crate::engine::Check;
+use crate::engine::check::{noted, passed, refused, unless_allowed};
+use crate::engine::mysql_family::checks as alike;
+use crate::engine::mysql_family::machine::Machine;
+use crate::engine::mysql_family::said::Said;
+use crate::plan::Plan;
+use crate::trouble::Trouble;
+
+mod image;
+mod moving;
+mod seed;
+#[cfg(test)]
+mod tests;
+
+pub(super) use seed::seed_seconds;
+
+/// All that was found, of both sides.
+pub(super) struct Found<'a> {
+    pub(super) v1: &'a Said,
+    pub(super) v2: &'a Machine,
+    /// Where V1's and V2's servers look for option files that nobody has mounted.
+    pub(super) folders: &'a [Option<String>; 2],
+    pub(super) v1_free: Option<u64>,
+    /// Bytes a second, as measured.
+    pub(super) write_rate: Option<u64>,
+    pub(super) allow: &'a [String],
+    pub(super) limits: &'a Limits,
+    /// The seed that was asked for.
+    pub(super) seed: Option<&'a str>,
+}
+
+/// The whole list, for `plan`.
+pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
+    let mut checks = image::checks(found);
+    checks.extend([
+        alike::engines(found.v1, found.allow),
+        alike::keys(found.v1),
+        alike::encryption(found.v1),
+        alike::one_folder(found.v1),
+        moving::side_door(found.v1),
+    ]);
+    checks.extend(seed::checks(found));
+    checks.push(moving::binary_log(found.v1, found.allow));
+    checks.extend(moving::checks(found.v1, None));
+    checks
+}
+
+/// Those that may have changed since; what this run itself made is not held against V1.
+pub(super) fn again(now: &Said, plan: &Plan) -> Vec<Check> {
+    let mut checks = moving::checks(now, Some(plan));
+    checks.push(moving::binary_log(now, &plan.allow));
+    checks
+}
+
+/// Of the run's own record: what V1 had, for the plan.
+pub(super) fn serving(v1: &Said) -> Result<Serving, Trouble> {
+    Ok(Serving {
+        server_id: u32::try_from(v1.needed("server_id")?)
+            .map_err(|_| Trouble::bug("a server_id of more than 32 bits"))?,
+        max_connections: v1.needed("max_connections")?,
+        event_scheduler: v1.variable("event_scheduler").to_owned(),
+        sync_binlog: v1.needed("sync_binlog")?,
+        flush_log: v1.needed("innodb_flush_log_at_trx_commit")?,
+        binlog_format: v1.variable("binlog_format").to_owned(),
+        gtid_strict_mode: v1.variable("gtid_strict_mode").to_owned(),
+        parallel_threads: v1.needed("slave_parallel_threads")?,
+    })
+}

@@ -1,0 +1,90 @@
+//! What may change between the plan and the window.
+
+use super::{alike, noted, passed, refused, unless_allowed};
+use crate::engine::Check;
+use crate::engine::mariadb::switch;
+use crate::engine::mysql_family::said::Said;
+use crate::plan::Plan;
+
+pub(super) fn checks(v1: &Said, plan: Option<&Plan>) -> Vec<Check> {
+    vec![
+        alike::writable(v1),
+        log_format(v1),
+        alike::server_id(v1),
+        leader(v1),
+        alike::others(v1, plan),
+        alike::prepared(v1),
+        alike::long_transactions(v1),
+        alike::semi_sync(v1),
+        alike::secure(v1),
+        places(v1, plan),
+        alike::events(v1),
+    ]
+}
+
+/// It is off in the official image, and takes a restart.
+pub(super) fn binary_log(v1: &Said, allow: &[String]) -> Check {
+    let id = "binary-log";
+    if v1.is_on("log_bin") {
+        return passed(id, "V1 writes a binary log");
+    }
+    unless_allowed(
+        allow,
+        "v1-restart",
+        id,
+        "V1 writes no binary log, and cannot be followed before it was restarted once with one",
+        "restart it yourself with --log-bin",
+    )
+}
+
+/// Where statements go over as such, those that could give another result go in rows.
+fn log_format(v1: &Said) -> Check {
+    if v1.variable("binlog_format") == "MIXED" {
+        return noted("row-format", "statements go over as statements where the server holds that for safe (MIXED)");
+    }
+    alike::row_format(v1)
+}
+
+fn leader(v1: &Said) -> Check {
+    let id = "is-no-replica";
+    if v1.is_on("wsrep_on") {
+        return refused(
+            id,
+            "V1 is a member of a Galera cluster",
+            "a cluster is upgraded member by member, by its own means",
+        );
+    }
+    match v1.channels {
+        0 => passed(id, "V1 follows nobody"),
+        _ => refused(id, "V1 is a replica of another server", "move the server it follows, or RESET SLAVE ALL on V1"),
+    }
+}
+
+/// The run's own sessions are among those that are connected later.
+fn places(v1: &Said, plan: Option<&Plan>) -> Check {
+    let id = "free-connections";
+    if plan.is_some() {
+        return passed(id, "counted before the run began");
+    }
+    let (Some(most), Some(now)) = (v1.number("max_connections"), v1.connected) else {
+        return refused(id, "V1 does not say how many connections it takes, and has", "see SHOW STATUS on V1");
+    };
+    let (ours, free) = (switch::OURS, most.saturating_sub(now));
+    if free >= ours {
+        return passed(id, format!("{free} of {most} are free, the run needs {ours}"));
+    }
+    refused(
+        id,
+        format!("{free} of {most} are free, and the run needs {ours}"),
+        format!("SET GLOBAL max_connections = {}", most + ours),
+    )
+}
+
+/// Sessions that come in there are not counted with the others.
+pub(super) fn side_door(v1: &Said) -> Check {
+    let id = "extra-port";
+    match v1.number("extra_port") {
+        Some(0) | None => passed(id, "clients come by one port"),
+        Some(_) => refused(id, "V1 has a second port, which cannot be shut", "start V1 without extra_port"),
+    }
+}

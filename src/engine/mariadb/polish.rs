@@ -1,0 +1,46 @@
+//! V2 is fit to serve: settings in force are V1's, or named.
+
+use crate::engine::Place;
+use crate::engine::mysql_family::settings;
+use crate::engine::mysql_wire::session::Session;
+use crate::trouble::Trouble;
+
+/// Settings that differ on purpose while V2 follows, or by nature.
+const APART: &[&str] = &[
+    "binlog_format",
+    "event_scheduler",
+    "general_log_file",
+    "gtid_binlog_pos",
+    "gtid_binlog_state",
+    "gtid_current_pos",
+    "gtid_slave_pos",
+    "gtid_strict_mode",
+    "hostname",
+    "innodb_buffer_pool_size",
+    "innodb_flush_log_at_trx_commit",
+    "innodb_version",
+    "log_bin",
+    "log_bin_basename",
+    "log_bin_index",
+    "log_slave_updates",
+    "read_only",
+    "relay_log_basename",
+    "relay_log_index",
+    "server_id",
+    "server_uid",
+    "skip_slave_start",
+    "slave_parallel_threads",
+    "slave_parallel_workers",
+    "slow_query_log_file",
+    "sync_binlog",
+];
+
+pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<String, Trouble> {
+    let differing = settings::differing(v1, v2, APART).await?;
+    if differing.is_empty() {
+        return Ok("V1's accounts are on V2; all settings in force are equal".into());
+    }
+    let differing = differing.join(", ");
+    place.tell.warning(format!("V2's settings differ from V1's: {differing}"));
+    Ok(format!("V1's accounts are on V2; settings that differ: {differing}"))
+}

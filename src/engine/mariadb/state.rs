@@ -1,0 +1,54 @@
+//! What `status` shows of one side. A server that is down, or that does not let us in, is no error here.
+
+use std::time::Duration;
+
+use super::{follow, position, sessions, switch};
+use crate::engine::mysql_family::connect::{self, Session, Timeouts};
+use crate::engine::{Lag, Place, ServerState};
+use crate::runtime::State;
+use crate::trouble::Trouble;
+
+const QUICK: Duration = Duration::from_secs(2);
+
+pub(super) async fn state(place: &Place) -> ServerState {
+    match look(place).await {
+        Ok(state) => state,
+        Err(trouble) => ServerState { note: Some(trouble.one_line()), ..ServerState::default() },
+    }
+}
+
+async fn look(place: &Place) -> Result<ServerState, Trouble> {
+    let found = connect::found(place).await?;
+    if found.state != State::Running {
+        return Ok(ServerState {
+            writable: Some(false),
+            clients_admitted: Some(false),
+            following: Some(false),
+            clients_connected: Some(0),
+            note: Some(format!("container {} is {:?}", found.name, found.state)),
+            ..ServerState::default()
+        });
+    }
+    let session = connect::either(place, Timeouts::short(QUICK)).await?;
+    let writable = session.text("SELECT @@GLOBAL.read_only").await?.as_deref() == Some("0");
+    let shut = session.number(&format!("SELECT @@GLOBAL.max_connections = {}", switch::SHUT)).await?;
+    let follows = session.named("SHOW SLAVE STATUS").await?.is_some();
+    let following = follows && !writable;
+    let clients =
+        format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST AS p WHERE {}", sessions::foreign(&place.plan));
+    Ok(ServerState {
+        writable: Some(writable),
+        clients_admitted: Some(writable && shut == Some(0)),
+        following: Some(following),
+        behind: if following { behind(&session, place).await } else { None },
+        clients_connected: session.number(&clients).await?.and_then(|n| u32::try_from(n).ok()),
+        note: None,
+    })
+}
+
+async fn behind(session: &Session, place: &Place) -> Option<Lag> {
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let leader = connect::either(&leader, Timeouts::short(QUICK)).await.ok()?;
+    let now = position::now(&leader).await.ok()?;
+    follow::behind(session, place, &position::position(&now)).await.ok().flatten()
+}

@@ -1,0 +1,140 @@
+//! One look at a server: what the prechecks need to know of it, as far as it is alike.
+
+use std::collections::BTreeMap;
+
+use crate::engine::mysql_wire::session::Session;
+use crate::trouble::Trouble;
+
+/// Schemas of the server's own.
+pub(in crate::engine) const OWN_SCHEMAS: &str = "'mysql', 'sys', 'information_schema', 'performance_schema'";
+
+/// A transaction that is open for longer than this is worth a word.
+const LONG_SECONDS: u64 = 60;
+
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct Said {
+    pub(in crate::engine) version: String,
+    pub(in crate::engine) variables: BTreeMap<String, String>,
+    pub(in crate::engine) bytes: u64,
+    pub(in crate::engine) schemas: u64,
+    /// Base tables of other engines, with the engine.
+    pub(in crate::engine) not_innodb: Vec<String>,
+    pub(in crate::engine) keyless: Vec<String>,
+    pub(in crate::engine) events_enabled: u64,
+    /// Accounts, and the plugin that checks their passwords.
+    pub(in crate::engine) accounts: Vec<(String, String)>,
+    pub(in crate::engine) prepared: u64,
+    /// Connection and age in seconds.
+    pub(in crate::engine) long: Vec<(u64, u64)>,
+    /// Hosts and ids of those that follow it.
+    pub(in crate::engine) replicas: Vec<String>,
+    /// Servers that it follows itself.
+    pub(in crate::engine) channels: u64,
+    /// Tables that the server encrypts.
+    pub(in crate::engine) encrypted: u64,
+    pub(in crate::engine) connected: Option<u64>,
+    /// Has every right we need.
+    pub(in crate::engine) may_all: bool,
+}
+
+impl Said {
+    pub(in crate::engine) fn variable(&self, name: &str) -> &str {
+        self.variables.get(name).map_or("", String::as_str)
+    }
+
+    pub(in crate::engine) fn number(&self, name: &str) -> Option<u64> {
+        self.variable(name).parse().ok()
+    }
+
+    pub(in crate::engine) fn is_on(&self, name: &str) -> bool {
+        matches!(self.variable(name), "ON" | "1" | "YES")
+    }
+
+    /// One that must be there: it is put back by, so that a guess would do harm.
+    pub(in crate::engine) fn needed(&self, name: &str) -> Result<u64, Trouble> {
+        self.number(name).ok_or_else(|| Trouble::failed(format!("V1 does not say its {name}")))
+    }
+}
+
+/// All but whom it follows and what it encrypts, which each engine keeps in a place of its own.
+pub(in crate::engine) async fn said(session: &Session) -> Result<Said, Trouble> {
+    let tables = format!(
+        "information_schema.tables AS t WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+         AND t.table_schema NOT IN ({OWN_SCHEMAS})"
+    );
+    if !session.is_mariadb() {
+        // Statistics as they are now, not as they were cached.
+        let _unknown_before_8 = session.run("SET SESSION information_schema_stats_expiry = 0").await;
+    }
+    Ok(Said {
+        version: session.version().to_owned(),
+        variables: super::settings::in_force(session).await?,
+        bytes: count(session, &format!("SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS UNSIGNED) FROM {tables}"))
+            .await?,
+        schemas: count(
+            session,
+            &format!("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name NOT IN ({OWN_SCHEMAS})"),
+        )
+        .await?,
+        not_innodb: session
+            .list(&format!("SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')') FROM {tables} AND engine <> 'InnoDB' ORDER BY 1"))
+            .await?,
+        keyless: session.list(&keyless(&tables)).await?,
+        events_enabled: count(
+            session,
+            &format!("SELECT COUNT(*) FROM information_schema.events WHERE status = 'ENABLED' AND event_schema NOT IN ({OWN_SCHEMAS})"),
+        )
+        .await?,
+        accounts: session.pairs(&accounts(session)).await?,
+        prepared: u64::try_from(session.rows("XA RECOVER").await?.len()).unwrap_or(u64::MAX),
+        long: long(session).await?,
+        replicas: session
+            .list("SELECT CONCAT(user, ' from ', host) FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'")
+            .await?,
+        connected: session.pairs("SHOW GLOBAL STATUS LIKE 'Threads_connected'").await?.first().and_then(|(_, n)| n.parse().ok()),
+        may_all: may_all(session).await?,
+        channels: 0,
+        encrypted: 0,
+    })
+}
+
+pub(in crate::engine) async fn count(session: &Session, sql: &str) -> Result<u64, Trouble> {
+    session.number(sql).await?.ok_or_else(|| Trouble::failed("the server does not count what it is asked for"))
+}
+
+fn keyless(tables: &str) -> String {
+    format!(
+        "SELECT CONCAT(t.table_schema, '.', t.table_name) FROM {tables} AND NOT EXISTS (SELECT 1 \
+         FROM information_schema.statistics AS s WHERE s.table_schema = t.table_schema AND s.table_name = t.table_name \
+         AND s.index_name = 'PRIMARY') ORDER BY 1"
+    )
+}
+
+fn accounts(session: &Session) -> String {
+    let roles = if session.is_mariadb() { "AND is_role = 'N'" } else { "" };
+    format!(
+        "SELECT CONCAT(user, '@', host), plugin FROM mysql.user \
+         WHERE user NOT IN ('mysql.sys', 'mysql.session', 'mysql.infoschema', 'mariadb.sys') {roles} ORDER BY 1"
+    )
+}
+
+async fn long(session: &Session) -> Result<Vec<(u64, u64)>, Trouble> {
+    let sql = format!(
+        "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) FROM information_schema.innodb_trx \
+         WHERE trx_mysql_thread_id <> 0 AND TIMESTAMPDIFF(SECOND, trx_started, NOW()) > {LONG_SECONDS}"
+    );
+    let numbers = |(id, age): (String, String)| Some((id.parse().ok()?, age.parse().ok()?));
+    Ok(session.pairs(&sql).await?.into_iter().filter_map(numbers).collect())
+}
+
+/// By the rights of the account alone: those of a role do not count.
+async fn may_all(session: &Session) -> Result<bool, Trouble> {
+    let needed = ["SUPER", "CREATE USER", "RELOAD", "REPLICATION SLAVE", "PROCESS", "SHUTDOWN", "EVENT"];
+    let has = session
+        .list(
+            "SELECT privilege_type FROM information_schema.user_privileges WHERE is_grantable = 'YES' AND grantee = \
+             CONCAT(QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@', QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)))",
+        )
+        .await?;
+    Ok(needed.iter().all(|right| has.iter().any(|has| has == right)))
+}

@@ -1,0 +1,148 @@
+//! Whose sessions are on a server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::locks;
+use crate::engine::SessionsEnded;
+use crate::engine::mysql_wire::quote::literal;
+use crate::engine::mysql_wire::session::{Session, code_of};
+use crate::tell::Teller;
+use crate::trouble::{Kind, Trouble};
+use crate::wait::{self, Deadline, Limit, Look, Wait};
+
+/// No such connection: it has ended by itself.
+const UNKNOWN: u16 = 1094;
+
+/// How often the window looks.
+const SOON: Duration = Duration::from_millis(2);
+
+/// Every connection, as a table of `id` and `user`, where the server keeps one without locking anybody out.
+pub(in crate::engine) fn table(session: &Session) -> &'static str {
+    match session.is_mariadb() {
+        true => "(SELECT ID AS id, USER AS user FROM information_schema.PROCESSLIST) AS c",
+        false => {
+            "(SELECT processlist_id AS id, processlist_user AS user FROM performance_schema.threads \
+             WHERE processlist_id IS NOT NULL) AS c"
+        }
+    }
+}
+
+/// Ends one, if it is still there.
+pub(in crate::engine) async fn end(session: &Session, id: u64) -> Result<(), Trouble> {
+    match session.run(&format!("KILL CONNECTION {id}")).await {
+        Err(trouble) if code_of(&trouble) == Some(UNKNOWN) => Ok(()),
+        other => other,
+    }
+}
+
+/// All of this user's but this one, and but the one that holds `spared`.
+pub(in crate::engine) async fn end_of(session: &Session, user: &str, spared: Option<&str>) -> Result<(), Trouble> {
+    let spared = spared.map_or_else(|| "0".to_owned(), |lock| format!("COALESCE(IS_USED_LOCK({}), 0)", literal(lock)));
+    let sql = format!(
+        "SELECT c.id FROM {} WHERE c.user = {} AND c.id <> CONNECTION_ID() AND c.id <> {spared}",
+        table(session),
+        literal(user)
+    );
+    for id in session.list(&sql).await? {
+        if let Ok(id) = id.parse() {
+            end(session, id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A session has gone, whatever ended it.
+pub(in crate::engine) async fn ensure_gone(session: &Session, id: u64, tell: &Teller) -> Result<(), Trouble> {
+    end(session, id).await?;
+    let left = format!("SELECT COUNT(*) FROM {} WHERE c.id = {id}", table(session));
+    let wait = Wait {
+        what: "the dead-man's switch to be gone",
+        limit: Limit { name: "limits.statement", value: Duration::from_secs(5) },
+        every: Duration::from_millis(1),
+        kind: Kind::Failed,
+    };
+    wait::until(wait, tell, async || match session.number(&left).await? {
+        Some(0) => Ok(Look::Done(())),
+        _ => Ok(Look::NotYet("its session is still there".into())),
+    })
+    .await
+}
+
+/// Everybody's sessions but ours, on a leader whose window is open.
+pub(in crate::engine) struct Others<'a> {
+    /// Sees and ends them.
+    pub(in crate::engine) session: &'a Session,
+    /// Number of each, and `idle` or `busy`. One whose transaction is open is busy.
+    pub(in crate::engine) query: String,
+    /// Numbers of ours.
+    pub(in crate::engine) spared: Vec<u64>,
+    /// That of the switch, which must stay armed.
+    pub(in crate::engine) lock: &'a str,
+    pub(in crate::engine) cap: Duration,
+    pub(in crate::engine) tell: &'a Teller,
+}
+
+impl Others<'_> {
+    pub(in crate::engine) async fn now(&self) -> Result<Vec<(u64, bool)>, Trouble> {
+        let found = self.session.pairs(&self.query).await?.into_iter();
+        let found = found.filter_map(|(id, how)| Some((id.parse().ok()?, how == "idle")));
+        Ok(found.filter(|(id, _)| !self.spared.contains(id)).collect())
+    }
+
+    /// Ends all of them, or only those that are idle, until none is left or the time is over. Says whether none is left.
+    pub(in crate::engine) async fn end(
+        &self,
+        all: bool,
+        until: Deadline,
+        ended: &mut BTreeMap<u64, bool>,
+    ) -> Result<bool, Trouble> {
+        let wait = Wait {
+            what: "V1's sessions to end",
+            limit: Limit { name: "limits.cutover", value: self.cap },
+            every: SOON,
+            kind: Kind::Failed,
+        };
+        wait::until(wait, self.tell, async || {
+            locks::still_armed(self.session, self.lock).await?;
+            let foreign = self.now().await?;
+            if foreign.is_empty() {
+                return Ok(Look::Done(true));
+            }
+            for (id, idle) in &foreign {
+                if *idle || all {
+                    ended.entry(*id).or_insert(*idle);
+                    end(self.session, *id).await?;
+                }
+            }
+            if !all && until.is_over() {
+                return Ok(Look::Done(false));
+            }
+            Ok(Look::NotYet(format!("{} sessions are still on V1", foreign.len())))
+        })
+        .await
+    }
+
+    /// None is left, or it is an error.
+    pub(in crate::engine) async fn refuse_any(&self) -> Result<(), Trouble> {
+        match self.now().await?.len() {
+            0 => Ok(()),
+            n => Err(Trouble::failed(format!("{n} sessions got onto V1 after the fence"))),
+        }
+    }
+}
+
+/// What was ended, by whether it was idle.
+pub(in crate::engine) fn counted(ended: &BTreeMap<u64, bool>) -> SessionsEnded {
+    let count = |idle| u32::try_from(ended.values().filter(|was| **was == idle).count()).unwrap_or(u32::MAX);
+    SessionsEnded { idle: count(true), in_transaction: count(false) }
+}
+
+/// A prepared transaction would be committed through any fence.
+pub(in crate::engine) async fn none_prepared(session: &Session) -> Result<(), Trouble> {
+    match session.rows("XA RECOVER").await?.len() {
+        0 => Ok(()),
+        n => Err(Trouble::failed(format!("{n} prepared transactions (XA) are open on V1: no fence holds them back"))
+            .hint("XA COMMIT or XA ROLLBACK each, on V1")),
+    }
+}

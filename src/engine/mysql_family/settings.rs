@@ -1,0 +1,39 @@
+//! The settings in force on two servers, held against each other.
+
+use std::collections::BTreeMap;
+
+use crate::engine::mysql_wire::session::Session;
+use crate::trouble::Trouble;
+
+/// What differs, but for what does so by nature or on purpose (`apart`).
+pub(in crate::engine) async fn differing(v1: &Session, v2: &Session, apart: &[&str]) -> Result<Vec<String>, Trouble> {
+    Ok(said(&in_force(v1).await?, &in_force(v2).await?, apart))
+}
+
+pub(in crate::engine) async fn in_force(session: &Session) -> Result<BTreeMap<String, String>, Trouble> {
+    Ok(session.pairs("SHOW GLOBAL VARIABLES").await?.into_iter().collect())
+}
+
+fn said(v1: &BTreeMap<String, String>, v2: &BTreeMap<String, String>, apart: &[&str]) -> Vec<String> {
+    let by_nature = |name: &str| apart.contains(&name) || name.starts_with("version") || name.starts_with("report_");
+    v1.iter()
+        .filter(|(name, _)| !by_nature(name))
+        .filter_map(|(name, value)| {
+            let other = v2.get(name).filter(|other| *other != value)?;
+            Some(format!("{name} ({} → {})", value.escape_debug(), other.escape_debug()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_without_a_reason_is_told() {
+        let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let v1 = of(&[("max_connections", "151"), ("server_id", "1"), ("version", "8.4.3"), ("gone_in_v2", "x")]);
+        let v2 = of(&[("max_connections", "500"), ("server_id", "2"), ("version", "9.7.4")]);
+        assert_eq!(said(&v1, &v2, &["server_id"]), ["max_connections (151 → 500)"]);
+    }
+}
