@@ -8,6 +8,9 @@ use crate::trouble::Trouble;
 /// Settings that differ on purpose while V2 follows, or by nature.
 const APART: &[&str] = &[
     "binlog_format",
+    "character_sets_dir",
+    "collation_connection",
+    "collation_database",
     "event_scheduler",
     "general_log_file",
     "gtid_binlog_pos",
@@ -15,7 +18,10 @@ const APART: &[&str] = &[
     "gtid_current_pos",
     "gtid_slave_pos",
     "gtid_strict_mode",
+    "have_openssl",
+    "have_ssl",
     "hostname",
+    "ignore_db_dirs",
     "innodb_buffer_pool_size",
     "innodb_flush_log_at_trx_commit",
     "innodb_version",
@@ -23,24 +29,23 @@ const APART: &[&str] = &[
     "log_bin_basename",
     "log_bin_index",
     "log_slave_updates",
+    "log_slow_query_file",
+    "performance_schema_max_statement_classes",
     "read_only",
     "relay_log_basename",
     "relay_log_index",
     "server_id",
     "server_uid",
+    "session_track_system_variables",
     "skip_slave_start",
     "slave_parallel_threads",
     "slave_parallel_workers",
     "slow_query_log_file",
     "sync_binlog",
+    "wsrep_node_name",
 ];
 
 pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<String, Trouble> {
-    let differing = settings::differing(v1, v2, APART).await?;
-    if differing.is_empty() {
-        return Ok("V1's accounts are on V2; all settings in force are equal".into());
-    }
-    let differing = differing.join(", ");
-    place.tell.warning(format!("V2's settings differ from V1's: {differing}"));
-    Ok(format!("V1's accounts are on V2; settings that differ: {differing}"))
+    let settings = settings::compared(v1, v2, APART, &place.tell).await?;
+    Ok(format!("V1's accounts are on V2; {settings}"))
 }

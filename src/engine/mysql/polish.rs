@@ -41,12 +41,7 @@ const APART: &[&str] = &[
 ];
 
 pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<String, Trouble> {
-    let differing = settings::differing(v1, v2, APART).await?;
-    if !differing.is_empty() {
-        place.tell.warning(format!("V2's settings differ from V1's: {}", differing.join(", ")));
-    }
-    let in_force =
-        if differing.is_empty() { "all settings in force are equal".to_owned() } else { differing.join(", ") };
+    let settings = settings::compared(v1, v2, APART, &place.tell).await?;
     let warmed = match Seed::of(&place.plan) {
         // Its pages are V1's, by number.
         Seed::Backup => {
@@ -54,7 +49,7 @@ pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<
         }
         Seed::Dump => "cache as the copy left it".to_owned(),
     };
-    Ok(format!("V1's accounts and settings are on V2; {in_force}; {warmed}"))
+    Ok(format!("V1's accounts and settings are on V2; {settings}; {warmed}"))
 }
 
 /// V1 writes down which pages are in its cache, as it does at each of its own stops; V2 reads these.

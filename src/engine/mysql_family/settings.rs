@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::engine::mysql_wire::session::Session;
+use crate::tell::Teller;
 use crate::trouble::Trouble;
 
+/// Longer values are cut: their names say enough.
+const SHOWN: usize = 40;
+
 /// What differs, but for what does so by nature or on purpose (`apart`).
-pub(in crate::engine) async fn differing(v1: &Session, v2: &Session, apart: &[&str]) -> Result<Vec<String>, Trouble> {
+async fn differing(v1: &Session, v2: &Session, apart: &[&str]) -> Result<Vec<String>, Trouble> {
     Ok(said(&in_force(v1).await?, &in_force(v2).await?, apart))
 }
 
@@ -20,9 +24,33 @@ fn said(v1: &BTreeMap<String, String>, v2: &BTreeMap<String, String>, apart: &[&
         .filter(|(name, _)| !by_nature(name))
         .filter_map(|(name, value)| {
             let other = v2.get(name).filter(|other| *other != value)?;
-            Some(format!("{name} ({} → {})", value.escape_debug(), other.escape_debug()))
+            Some(format!("{name} ({} → {})", shown(value), shown(other)))
         })
         .collect()
+}
+
+fn shown(value: &str) -> String {
+    let cut: String = value.chars().take(SHOWN).collect();
+    let rest = if cut.len() < value.len() { "…" } else { "" };
+    format!("{}{rest}", cut.escape_debug())
+}
+
+/// A warning where something differs, and a word for the step.
+pub(in crate::engine) async fn compared(
+    v1: &Session,
+    v2: &Session,
+    apart: &[&str],
+    tell: &Teller,
+) -> Result<String, Trouble> {
+    let differing = differing(v1, v2, apart).await?;
+    if differing.is_empty() {
+        return Ok("all settings in force are equal".into());
+    }
+    tell.warning(format!("V2's settings differ from V1's: {}", differing.join(", ")));
+    Ok(match differing.len() {
+        1 => "one setting differs".into(),
+        n => format!("{n} settings differ"),
+    })
 }
 
 #[cfg(test)]
@@ -35,5 +63,6 @@ mod tests {
         let v1 = of(&[("max_connections", "151"), ("server_id", "1"), ("version", "8.4.3"), ("gone_in_v2", "x")]);
         let v2 = of(&[("max_connections", "500"), ("server_id", "2"), ("version", "9.7.4")]);
         assert_eq!(said(&v1, &v2, &["server_id"]), ["max_connections (151 → 500)"]);
+        assert_eq!(shown(&"x".repeat(99)), format!("{}…", "x".repeat(SHOWN)));
     }
 }
