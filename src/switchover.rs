@@ -194,12 +194,15 @@ async fn hold(x: &mut Run) -> Result<Fact, Trouble> {
     if !held.is_empty() && held.iter().all(|held| *held) {
         return Ok(Fact::Held { listener: false, stands_by: false });
     }
+    // Before anybody is sent away, or behind a held listener: a join while rejected clients come back every few milliseconds
+    // hangs them.
+    let ahead = x.v2.ensure_turns_away().await?;
+    let stand_by = async |now: bool| try_join_all(x.ways.iter().filter(|_| now).map(|way| way.ensure_stand_by())).await;
+    let stood_ahead = stand_by(ahead).await?.contains(&true);
     window.shut_door().await?;
     let listener = window.hold_listener().await?;
-    // Only behind a held listener: a join while rejected clients come back every few milliseconds hangs them.
-    let stand_by = x.ways.iter().filter(|_| listener).map(|way| way.ensure_stand_by());
-    let stands_by = try_join_all(stand_by).await?.contains(&true);
-    Ok(Fact::Held { listener, stands_by })
+    let stood_behind = stand_by(listener && !ahead).await?.contains(&true);
+    Ok(Fact::Held { listener, stands_by: stood_ahead || stood_behind })
 }
 
 /// No session can write on V1, and none can come.

@@ -230,6 +230,11 @@ pub trait Server {
     async fn open_window(&self, attempt: u32) -> Result<Box<dyn Window>, Trouble>;
     /// Connects beforehand, so that the window makes no connection.
     async fn ensure_connected(&self) -> Result<(), Trouble>;
+    /// On a follower: until [`Server::ensure_open`] whoever comes is told no at once, wherever it stands, and whatever becomes
+    /// of the tool. `false`: that cannot be promised. Over sessions opened by [`Server::ensure_connected`].
+    async fn ensure_turns_away(&self) -> Result<bool, Trouble> {
+        Ok(false)
+    }
     /// Gives the leader back to its clients: waits for a switch that is acting, lifts the fence if it is this run's, lets
     /// the listener go, ends every switch of this run, and proves a write. Safe to call when nothing is shut.
     async fn ensure_given_back(&self) -> Result<(), Trouble>;

@@ -7,10 +7,11 @@ use secrecy::ExposeSecret;
 
 use super::before::Before;
 use super::dialect::Version;
-use super::{option_file, position};
+use super::option_file::{self, Role};
+use super::{lasting, position};
 use crate::engine::mysql_family::connect::{self, Session};
 use crate::engine::mysql_family::running::{self, reason, table_in};
-use crate::engine::mysql_family::{accounts, names};
+use crate::engine::mysql_family::{accounts, door, names};
 use crate::engine::mysql_wire::quote::literal;
 use crate::engine::{Lag, Place, Position};
 use crate::trouble::{Kind, Trouble};
@@ -29,7 +30,11 @@ pub(super) async fn ensure_closed(session: &Session, place: &Place) -> Result<()
 }
 
 pub(super) async fn ensure_following(place: &Place) -> Result<(Session, String), Trouble> {
+    // Of a window that was turned back: it was shut, also for its next start. Nobody finds it where it stands.
+    option_file::ensure(place, Role::Follows).await?;
+    lasting::ensure_reachable(place).await?;
     let session = running::ensure_running(place).await?;
+    door::ensure_open(&session, Before::of(&place.plan)?.serving.max_connections).await?;
     ensure_closed(&session, place).await?;
     // Twice as fast, and safe: what a crash loses is read again. Put back when it is promoted.
     session.run("SET GLOBAL sync_binlog = 0").await?;

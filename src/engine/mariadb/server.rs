@@ -5,14 +5,16 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 
-use super::switch::{self, Switch};
+use super::before::Before;
+use super::option_file::{self, Role};
 use super::{
     checks, clean, follow, give_back, open, polish, position, prepare, promote, restart, said, seed, state, way_back,
     window,
 };
 use crate::engine::mysql_family::connect::{self, Session, Timeouts};
 use crate::engine::mysql_family::events::{self, Event};
-use crate::engine::mysql_family::{names, near, one_run, probe, running};
+use crate::engine::mysql_family::switch::{self, Switch};
+use crate::engine::mysql_family::{door, names, near, one_run, probe, running};
 use crate::engine::mysql_wire::snapshot::{Kept, View};
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
 use crate::trouble::Trouble;
@@ -76,11 +78,13 @@ impl MariadbServer {
         View::open(connect::admin(&self.place, Timeouts::NONE).await?, &[&schema]).await
     }
 
-    /// The leader's part of being ready: no other run is at it, and its switch is connected.
+    /// The leader's part of being ready: no other run is at it, its switch is connected, its door can be shut.
     async fn leader_connected(&self, session: &Session) -> Result<(), Trouble> {
         one_run::ensure_alone(session, &self.place).await?;
         self.switch.replace(None);
-        let switch = switch::open(&self.place).await?;
+        door::ensure_taken(&self.place, true).await?;
+        let give_back = give_back::statements(&Before::of(&self.place.plan)?.serving);
+        let switch = switch::open(&self.place, give_back).await?;
         self.switch.replace(Some(Rc::new(switch)));
         Ok(())
     }
@@ -95,6 +99,9 @@ impl MariadbServer {
             let view = self.new_view().await?;
             self.view.replace(Some(view));
         }
+        door::ensure_taken(&self.place, true).await?;
+        // Were it to start again while it stands where clients are, its root could write.
+        option_file::ensure(&self.place, Role::Fenced).await?;
         near::until_near(
             &self.place,
             async || Ok(position::now(&leader).await?.gtids),
@@ -189,6 +196,11 @@ impl Server for MariadbServer {
             Side::V1 => self.leader_connected(&session).await,
             Side::V2 => self.follower_connected(&session).await,
         }
+    }
+
+    async fn ensure_turns_away(&self) -> Result<bool, Trouble> {
+        door::ensure_shut(&*self.session().await?).await?;
+        Ok(true)
     }
 
     async fn ensure_given_back(&self) -> Result<(), Trouble> {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{follow, position, sessions, switch};
+use super::{follow, position, sessions};
 use crate::engine::mysql_family::connect::{self, Session, Timeouts};
+use crate::engine::mysql_family::door;
 use crate::engine::{Lag, Place, ServerState};
 use crate::runtime::State;
 use crate::trouble::Trouble;
@@ -31,7 +32,7 @@ async fn look(place: &Place) -> Result<ServerState, Trouble> {
     }
     let session = connect::either(place, Timeouts::short(QUICK)).await?;
     let writable = session.text("SELECT @@GLOBAL.read_only").await?.as_deref() == Some("0");
-    let shut = session.number(&format!("SELECT @@GLOBAL.max_connections = {}", switch::SHUT)).await?;
+    let shut = session.number(&format!("SELECT {}", door::is_shut(true))).await?;
     let follows = session.named("SHOW SLAVE STATUS").await?.is_some();
     let following = follows && !writable;
     let clients =

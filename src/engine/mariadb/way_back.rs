@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::before::Before;
 use super::option_file::{self, Role};
 use super::position::{self, Reached};
-use super::{follow, lasting, switch};
+use super::{follow, lasting};
 use crate::engine::Place;
 use crate::engine::mysql_family::connect::{self, Session};
-use crate::engine::mysql_family::running;
+use crate::engine::mysql_family::{door, running};
 use crate::engine::mysql_wire::quote::literal;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
@@ -68,12 +68,11 @@ async fn all_of(session: &Session) -> Result<Reached, Trouble> {
 pub(super) async fn ensure_door_open(place: &Place, kept: Option<Rc<Session>>) -> Result<(), Trouble> {
     option_file::ensure(place, Role::Follows).await?;
     let wide = Before::of(&place.plan)?.serving.max_connections;
-    let sql = format!("SET GLOBAL max_connections = {wide}");
     if let Some(session) = kept.filter(|session| session.is_alive()) {
-        session.run(&sql).await?;
-        return switch::ensure_none(place).await;
+        door::ensure_open(&session, wide).await?;
+        return door::ensure_free(place).await;
     }
-    switch::ensure_none(place).await?;
+    door::ensure_free(place).await?;
     lasting::ensure_reachable(place).await?;
-    running::ensure_running(place).await?.run(&sql).await
+    door::ensure_open(&running::ensure_running(place).await?, wide).await
 }

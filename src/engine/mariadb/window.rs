@@ -1,6 +1,6 @@
 //! The window on V1: [`Window`] for MariaDB.
 //!
-//! The door is `max_connections`, with every place behind it taken (`switch.rs`). The fence is the global read lock, which holds
+//! The door is `max_connections`, with every place behind it taken. The fence is the global read lock, which holds
 //! whoever writes; `read_only` comes with the fence that lasts, and says so to the switch. All of it is in memory until `disarm`.
 
 use std::cell::Cell;
@@ -13,12 +13,12 @@ use futures_util::future::join;
 
 use super::before::Before;
 use super::sessions::idle_or_busy;
-use super::switch::{self, Switch};
 use super::{lasting, position};
 use crate::engine::mysql_family::connect::{self, Session, Timeouts, Turned, code_of, turned};
 use crate::engine::mysql_family::locks::{self, Known};
 use crate::engine::mysql_family::sessions::{self, Others};
-use crate::engine::mysql_family::{names, running};
+use crate::engine::mysql_family::switch::Switch;
+use crate::engine::mysql_family::{door, names, running};
 use crate::engine::mysql_wire::quote::qualified;
 use crate::engine::{Place, Position, SessionsEnded, Window};
 use crate::trouble::Trouble;
@@ -126,7 +126,7 @@ impl Window for MariadbWindow {
         if self.shut.get() {
             return Ok(());
         }
-        self.set("max_connections", &switch::SHUT.to_string()).await?;
+        self.set("max_connections", &door::least(true).to_string()).await?;
         self.prove_refused().await?;
         self.shut.set(true);
         Ok(())
@@ -169,7 +169,7 @@ impl Window for MariadbWindow {
     }
 
     async fn fence_in_force(&self) -> Result<(), Trouble> {
-        let sql = format!("SELECT @@GLOBAL.read_only = 1 AND @@GLOBAL.max_connections = {}", switch::SHUT);
+        let sql = format!("SELECT @@GLOBAL.read_only = 1 AND {}", door::is_shut(true));
         if self.fencing.number(&sql).await? != Some(1) {
             return Err(Trouble::failed("somebody has lifted V1's fence"));
         }

@@ -10,9 +10,9 @@ use secrecy::SecretString;
 
 use super::before::{Before, Made, Options, Serving};
 use super::window::MariadbWindow;
-use super::{give_back, switch, window};
-use crate::engine::mysql_family::accounts;
+use super::{give_back, window};
 use crate::engine::mysql_family::connect::{self, Login, Session, Timeouts};
+use crate::engine::mysql_family::{accounts, door, switch};
 use crate::engine::{Access, Place, Secrets, Side, Window};
 use crate::plan::Plan;
 use crate::plan::tests::any_plan;
@@ -151,7 +151,9 @@ async fn write(session: &Session) -> Result<(), Trouble> {
 }
 
 async fn armed(place: &Place, attempt: u32, cap: Duration) -> MariadbWindow {
-    let switch = Rc::new(switch::open(place).await.unwrap());
+    door::ensure_taken(place, true).await.unwrap();
+    let give_back = give_back::statements(&Before::of(&place.plan).unwrap().serving);
+    let switch = Rc::new(switch::open(place, give_back).await.unwrap());
     let window = window::open(place, switch, attempt).await.unwrap();
     window.arm(cap).await.unwrap();
     window

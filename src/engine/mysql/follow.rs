@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
+use super::before::Before;
 use super::position::{self, version};
 use crate::engine::mysql_family::connect::{self, Session};
 use crate::engine::mysql_family::running::{self, reason, table_in};
-use crate::engine::mysql_family::{accounts, names};
+use crate::engine::mysql_family::{accounts, door, names};
 use crate::engine::mysql_wire::quote::literal;
 use crate::engine::{Lag, Place, Position};
 use crate::trouble::{Kind, Trouble};
@@ -24,6 +25,8 @@ pub(super) async fn ensure_following(place: &Place) -> Result<(Session, String),
     let session = running::ensure_running(place).await?;
     let version = version(&session)?;
     ensure_closed(&session).await?;
+    // Of a window that was turned back. Nobody finds it where it stands.
+    door::ensure_open(&session, Before::of(&place.plan)?.serving.max_connections).await?;
     // Twice as fast, and safe: what a crash loses is read again. Put back when it is promoted.
     session.run("SET GLOBAL sync_binlog = 0").await?;
     session.run("SET GLOBAL innodb_flush_log_at_trx_commit = 2").await?;

@@ -22,7 +22,6 @@ mod server;
 mod sessions;
 mod state;
 mod survey;
-mod switch;
 mod way_back;
 mod window;
 #[cfg(test)]

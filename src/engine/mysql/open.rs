@@ -2,6 +2,7 @@
 
 use super::before::Before;
 use crate::engine::Place;
+use crate::engine::mysql_family::door;
 use crate::engine::mysql_family::events::{self, Event};
 use crate::engine::mysql_wire::session::Session;
 use crate::trouble::Trouble;
@@ -10,8 +11,10 @@ use crate::trouble::Trouble;
 pub(super) async fn ensure_open(session: &Session, place: &Place, enabled: &[Event]) -> Result<(), Trouble> {
     session.run("SET GLOBAL super_read_only = 0").await?;
     session.run("SET GLOBAL read_only = 0").await?;
+    let serving = Before::of(&place.plan)?.serving;
+    door::ensure_open(session, serving.max_connections).await?;
     session.run("RESET PERSIST IF EXISTS super_read_only").await?;
     events::ensure_enabled(session, place, enabled).await;
     session.run("RESET PERSIST IF EXISTS event_scheduler").await?;
-    events::ensure_scheduled(session, &Before::of(&place.plan)?.serving.event_scheduler).await
+    events::ensure_scheduled(session, &serving.event_scheduler).await
 }

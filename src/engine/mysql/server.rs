@@ -5,13 +5,14 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 
-use super::switch::{self, Switch};
+use super::before::Before;
 use super::{
     checks, clean, follow, give_back, open, polish, position, prepare, promote, said, seed, state, way_back, window,
 };
 use crate::engine::mysql_family::connect::{self, Session, Timeouts};
 use crate::engine::mysql_family::events::{self, Event};
-use crate::engine::mysql_family::{names, near, one_run, probe, running};
+use crate::engine::mysql_family::switch::{self, Switch};
+use crate::engine::mysql_family::{door, names, near, one_run, probe, running};
 use crate::engine::mysql_wire::snapshot::{Kept, View};
 use crate::engine::{Address, Check, Lag, Place, Position, Probe, Seeded, Server, ServerState, Side, Snapshot, Window};
 use crate::trouble::Trouble;
@@ -75,11 +76,13 @@ impl MysqlServer {
         View::open(connect::admin(&self.place, Timeouts::NONE).await?, &[&schema]).await
     }
 
-    /// The leader's part of being ready: no other run is at it, and its switch is connected.
+    /// The leader's part of being ready: no other run is at it, its switch is connected, its door can be shut.
     async fn leader_connected(&self, session: &Session) -> Result<(), Trouble> {
         one_run::ensure_alone(session, &self.place).await?;
         self.switch.replace(None);
-        let switch = switch::open(&self.place).await?;
+        door::ensure_taken(&self.place, false).await?;
+        let give_back = give_back::statements(&Before::of(&self.place.plan)?.serving);
+        let switch = switch::open(&self.place, give_back).await?;
         self.switch.replace(Some(Rc::new(switch)));
         Ok(())
     }
@@ -94,6 +97,7 @@ impl MysqlServer {
             let view = self.new_view().await?;
             self.view.replace(Some(view));
         }
+        door::ensure_taken(&self.place, false).await?;
         near::until_near(
             &self.place,
             async || Ok(position::now(&leader).await?.set),
@@ -189,6 +193,12 @@ impl Server for MysqlServer {
             Side::V1 => self.leader_connected(&session).await,
             Side::V2 => self.follower_connected(&session).await,
         }
+    }
+
+    /// In a restart it is read-only still.
+    async fn ensure_turns_away(&self) -> Result<bool, Trouble> {
+        door::ensure_shut(&*self.session().await?).await?;
+        Ok(true)
     }
 
     async fn ensure_given_back(&self) -> Result<(), Trouble> {

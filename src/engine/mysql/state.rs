@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::position::version;
 use super::{follow, position, sessions};
 use crate::engine::mysql_family::connect::{self, Session, Timeouts};
+use crate::engine::mysql_family::door;
 use crate::engine::{Place, ServerState};
 use crate::runtime::State;
 use crate::trouble::Trouble;
@@ -32,7 +33,7 @@ async fn look(place: &Place) -> Result<ServerState, Trouble> {
     }
     let session = connect::either(place, Timeouts::short(QUICK)).await?;
     let flags = session.text("SELECT @@GLOBAL.read_only + @@GLOBAL.super_read_only").await?;
-    let shut = session.text("SELECT @@GLOBAL.max_connections = 1").await?;
+    let shut = session.text(&format!("SELECT {}", door::is_shut(false))).await?;
     let status = session.named(version(&session)?.show_status()).await?.unwrap_or_default();
     let following = !status.is_empty();
     let writable = flags.as_deref() == Some("0");

@@ -7,7 +7,7 @@ use super::before::Before;
 use super::{follow, position};
 use crate::engine::Place;
 use crate::engine::mysql_family::connect::{self, Session};
-use crate::engine::mysql_family::running;
+use crate::engine::mysql_family::{door, running};
 use crate::engine::mysql_wire::quote::literal;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
@@ -64,9 +64,10 @@ pub(super) async fn refuse_errant(session: &Session, place: &Place) -> Result<()
 /// Beyond the line, when no client stands where it could meet V1: sessions of ours get in again.
 pub(super) async fn ensure_door_open(place: &Place, kept: Option<Rc<Session>>) -> Result<(), Trouble> {
     let wide = Before::of(&place.plan)?.serving.max_connections;
-    let sql = format!("SET GLOBAL max_connections = {wide}");
-    match kept.filter(|session| session.is_alive()) {
-        Some(session) => session.run(&sql).await,
-        None => running::ensure_running(place).await?.run(&sql).await,
+    if let Some(session) = kept.filter(|session| session.is_alive()) {
+        door::ensure_open(&session, wide).await?;
+        return door::ensure_free(place).await;
     }
+    door::ensure_free(place).await?;
+    door::ensure_open(&running::ensure_running(place).await?, wide).await
 }

@@ -1,7 +1,6 @@
 //! The window on V1: [`Window`] for MySQL.
 //!
-//! The door is `max_connections`: with the run's own sessions on V1 there is no place left, not even for an account with every
-//! right. The fence is `super_read_only`, which holds everybody; both are in memory until `disarm`.
+//! The door is `max_connections`, with every place behind it taken. The fence is `super_read_only`, which holds everybody; both are in memory until `disarm`.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,11 +13,11 @@ use futures_util::future::join;
 use super::before::Before;
 use super::position;
 use super::sessions::idle_or_busy;
-use super::switch::Switch;
 use crate::engine::mysql_family::connect::{self, Session, Timeouts, Turned, turned};
 use crate::engine::mysql_family::locks::{self, Known};
 use crate::engine::mysql_family::sessions::{self, Others};
-use crate::engine::mysql_family::{names, running};
+use crate::engine::mysql_family::switch::Switch;
+use crate::engine::mysql_family::{door, names, running};
 use crate::engine::{Place, Position, SessionsEnded, Window};
 use crate::trouble::Trouble;
 use crate::wait::Deadline;
@@ -95,7 +94,7 @@ impl Window for MysqlWindow {
         if self.shut.get() {
             return Ok(());
         }
-        self.set("GLOBAL", "max_connections", "1").await?;
+        self.set("GLOBAL", "max_connections", &door::least(false).to_string()).await?;
         self.prove_refused().await?;
         self.shut.set(true);
         Ok(())

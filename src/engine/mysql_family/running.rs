@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::connect::{self, Session, Timeouts};
+use super::connect::{self, Session, Timeouts, Turned, turned};
+use super::door;
 use crate::engine::Place;
 use crate::runtime::{Container, State};
 use crate::trouble::{Kind, Trouble};
@@ -36,7 +37,13 @@ pub(in crate::engine) async fn ensure_running(place: &Place) -> Result<Session, 
         refuse_ended(place, &first).await?;
         match connect::admin(place, timeouts(place)).await {
             Ok(session) => Ok(Look::Done(session)),
-            Err(trouble) => Ok(Look::NotYet(trouble.one_line())),
+            Err(trouble) => {
+                if turned(&trouble) == Some(Turned::Full) {
+                    // By an earlier process of this run, which is gone.
+                    door::ensure_free(place).await?;
+                }
+                Ok(Look::NotYet(trouble.one_line()))
+            }
         }
     })
     .await

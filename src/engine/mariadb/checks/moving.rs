@@ -2,7 +2,7 @@
 
 use super::{alike, noted, passed, refused, unless_allowed};
 use crate::engine::Check;
-use crate::engine::mariadb::switch;
+use crate::engine::mysql_family::door;
 use crate::engine::mysql_family::said::Said;
 use crate::plan::Plan;
 
@@ -60,6 +60,9 @@ fn leader(v1: &Said) -> Check {
     }
 }
 
+/// Sessions of a window's own: fencing and ending, the switch, one that is kept, V2's, one to be refused.
+const WINDOW: u64 = 6;
+
 /// The run's own sessions are among those that are connected later.
 fn places(v1: &Said, plan: Option<&Plan>) -> Check {
     let id = "free-connections";
@@ -69,7 +72,7 @@ fn places(v1: &Said, plan: Option<&Plan>) -> Check {
     let (Some(most), Some(now)) = (v1.number("max_connections"), v1.connected) else {
         return refused(id, "V1 does not say how many connections it takes, and has", "see SHOW STATUS on V1");
     };
-    let (ours, free) = (switch::OURS, most.saturating_sub(now));
+    let (ours, free) = (door::places(true) + WINDOW, most.saturating_sub(now));
     if free >= ours {
         return passed(id, format!("{free} of {most} are free, the run needs {ours}"));
     }

@@ -8,19 +8,19 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::before::{Before, Serving};
+use super::locks::{self, Known};
+use super::{accounts, client_file, connect, names};
 use crate::engine::Place;
-use crate::engine::mysql_family::locks::{self, Known};
-use crate::engine::mysql_family::{accounts, client_file, connect, names};
-use crate::engine::mysql_wire::quote::literal;
 use crate::runtime::{Helper, HelperSpec};
 use crate::trouble::Trouble;
 use crate::wait::{self, Limit};
 
-/// The rest: statements that give V1 back. Its one order is `arm SECONDS LOCK SESSION…`, where locks have no spaces in
-/// their names but for `_`, which stands for one.
+/// The arguments: statements that give V1 back. Its one order is `arm SECONDS LOCK SESSION:LOCK…`, where `_` stands for a space
+/// in a lock's name.
 const SCRIPT: &str = r#"
-coproc SERVER { exec mysql --defaults-file=/switchover.cnf --skip-reconnect --force --unbuffered -N -B 2>&1; }
+trap '' PIPE
+client=$(command -v mariadb || command -v mysql) || { echo "no client program in the image"; exit 1; }
+coproc SERVER { exec "$client" --defaults-file=/switchover.cnf --skip-reconnect --force --unbuffered -N -B 2>&1; }
 ask() { printf '%s\n' "$1" >&"${SERVER[1]}"; }
 ask "SELECT CONNECTION_ID();"
 read -r -t 10 id <&"${SERVER[0]}" || id=
@@ -36,7 +36,6 @@ read -r -t 5 got <&"${SERVER[0]}"
 [ "$got" = $'1\t1' ] || { echo "no lock: $got"; exit 1; }
 echo armed
 read -r -t "$seconds" order
-if [ "${order-}" = end ]; then exit 0; fi
 ask "DO RELEASE_LOCK('$lock');"
 for session in $sessions; do
   ask "KILL CONNECTION ${session%:*};"
@@ -51,46 +50,27 @@ done
 "#;
 
 /// Made before the window, connected, not armed.
-pub(super) struct Switch {
+pub(in crate::engine) struct Switch {
     helper: RefCell<Box<dyn Helper>>,
     /// Its session's number on V1.
-    pub(super) id: u64,
+    pub(in crate::engine) id: u64,
 }
 
 fn helper_name(place: &Place) -> String {
     format!("switchover-{}-switch", place.plan.tag())
 }
 
-pub(super) async fn ensure_none(place: &Place) -> Result<(), Trouble> {
+pub(in crate::engine) async fn ensure_none(place: &Place) -> Result<(), Trouble> {
     place.runtime.ensure_no_container(&helper_name(place), &place.plan.run).await
 }
 
-/// What gives V1 back. Each is one statement; a durable fence stays.
-pub(super) fn give_back(serving: &Serving) -> Vec<String> {
-    let unless_durable =
-        |name: &str, value: String| format!("SET GLOBAL {name} = IF(@durable, @@GLOBAL.{name}, {value})");
-    let mut statements = vec![
-        "SET @durable = (SELECT COUNT(*) FROM performance_schema.persisted_variables WHERE variable_name = 'super_read_only')"
-            .to_owned(),
-        unless_durable("super_read_only", "0".into()),
-        unless_durable("read_only", "0".into()),
-    ];
-    if serving.event_scheduler != "DISABLED" {
-        statements.push(unless_durable("event_scheduler", literal(&serving.event_scheduler)));
-    }
-    // A whole number, by its type too.
-    let most = serving.max_connections;
-    statements
-        .push(format!("SET GLOBAL max_connections = CAST(IF(@durable, @@GLOBAL.max_connections, {most}) AS UNSIGNED)"));
-    statements
-}
-
-pub(super) async fn open(place: &Place) -> Result<Switch, Trouble> {
+/// `give_back`: statements, of which none lifts a fence that is to last.
+pub(in crate::engine) async fn open(place: &Place, give_back: Vec<String>) -> Result<Switch, Trouble> {
     let plan = &place.plan;
     let password = accounts::password(place, names::ADMIN_SECRET)?;
     let options = client_file::text(&names::admin(plan), &password, "127.0.0.1", connect::port(place));
     let mut entrypoint = ["bash", "-c", SCRIPT, "switch"].map(str::to_owned).to_vec();
-    entrypoint.extend(give_back(&Before::of(plan)?.serving));
+    entrypoint.extend(give_back);
     let spec = HelperSpec {
         name: helper_name(place),
         image: plan.v2.image_id.clone(),
@@ -102,7 +82,7 @@ pub(super) async fn open(place: &Place) -> Result<Switch, Trouble> {
         ..HelperSpec::default()
     };
     let mut helper = place.runtime.helper(&spec).await?;
-    let limit = Limit { name: "limits.statement", value: Duration::from_secs(20) };
+    let limit = Limit { name: "limits.statement", value: Duration::from_secs(30) };
     let said = wait::within(limit, "the dead-man's switch to connect", helper.line()).await?;
     let id = said.as_deref().and_then(|line| line.strip_prefix("ready ")).and_then(|id| id.parse().ok());
     if let Some(id) = id {
@@ -116,7 +96,7 @@ pub(super) async fn open(place: &Place) -> Result<Switch, Trouble> {
 impl Switch {
     /// From now on it gives V1 back after `cap`, or when we are gone.
     #[expect(clippy::await_holding_refcell_ref, reason = "one order at a time; nobody else borrows it")]
-    pub(super) async fn arm(&self, cap: Duration, lock: &str, sessions: &[Known]) -> Result<(), Trouble> {
+    pub(in crate::engine) async fn arm(&self, cap: Duration, lock: &str, sessions: &[Known]) -> Result<(), Trouble> {
         let order = locks::order(cap, lock, sessions);
         let mut helper = self.helper.borrow_mut();
         let asked = async {
@@ -129,21 +109,5 @@ impl Switch {
             other => Err(Trouble::failed("the dead-man's switch is not armed")
                 .because(Trouble::failed(other.unwrap_or("it ended").to_owned()))),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_durable_fence_is_never_lifted_by_the_switch() {
-        let serving =
-            Serving { server_id: 1, max_connections: 151, event_scheduler: "ON".into(), sync_binlog: 1, flush_log: 1 };
-        let statements = give_back(&serving);
-        assert!(statements[0].contains("persisted_variables"));
-        assert!(statements[1..].iter().all(|statement| statement.contains("IF(@durable, @@GLOBAL.")));
-        let disabled = give_back(&Serving { event_scheduler: "DISABLED".into(), ..serving });
-        assert!(!disabled.iter().any(|statement| statement.contains("event_scheduler")), "it cannot be set");
     }
 }

@@ -1,0 +1,92 @@
+//! The door of a server: `max_connections`, with every place behind it taken by sessions that do nothing. Nobody gets in then, not
+//! even an account with every right; he is told at once, before he has said who he is. It is in memory only.
+//!
+//! The sessions are those of clients in a container of their own, beside the server: whatever becomes of the tool, they stay until
+//! the container goes. A closed V2 must not be found open where clients look for it, nor a fenced V1 beyond the line.
+
+use std::time::Duration;
+
+use super::connect::{self, Session};
+use super::{accounts, client_file, names};
+use crate::engine::Place;
+use crate::runtime::HelperSpec;
+use crate::trouble::Trouble;
+use crate::wait::{self, Limit};
+
+/// `$1`: how many.
+const SCRIPT: &str = r#"
+client=$(command -v mariadb || command -v mysql) || { echo "no client program in the image"; exit 1; }
+mkfifo /tmp/here
+exec 9<>/tmp/here
+for ((n = 0; n < $1; n++)); do
+  exec {place}> >(exec "$client" --defaults-file=/switchover.cnf --skip-reconnect --unbuffered -N -B >&9 2>&1)
+  printf "SET SESSION wait_timeout = 2147483;\nSELECT 'here';\n" >&"$place"
+done
+for ((n = 0; n < $1; n++)); do
+  read -r -t 20 said <&9 || said='not all places were taken'
+  [ "$said" = here ] || { echo "$said"; exit 1; }
+done
+echo ready
+tail -f /dev/null
+"#;
+
+/// What a shut door says: the least that the server takes. One more gets in where he has every right.
+pub(in crate::engine) const fn least(mariadb: bool) -> u64 {
+    if mariadb { 10 } else { 1 }
+}
+
+/// As many as leave no place, whatever else of ours has ended.
+pub(in crate::engine) const fn places(mariadb: bool) -> u64 {
+    least(mariadb) + 2
+}
+
+fn helper_name(place: &Place) -> String {
+    format!("switchover-{}-door-{}", place.plan.tag(), place.side.to_string().to_lowercase())
+}
+
+/// The places are taken; the door itself stands open until somebody shuts it.
+pub(in crate::engine) async fn ensure_taken(place: &Place, mariadb: bool) -> Result<(), Trouble> {
+    let plan = &place.plan;
+    let password = accounts::password(place, names::ADMIN_SECRET)?;
+    let options = client_file::text(&names::admin(plan), &password, "127.0.0.1", connect::port(place));
+    let mut entrypoint = ["bash", "-c", SCRIPT, "door"].map(str::to_owned).to_vec();
+    entrypoint.push(places(mariadb).to_string());
+    let spec = HelperSpec {
+        name: helper_name(place),
+        image: plan.v2.image_id.clone(),
+        entrypoint,
+        user: Some("0:0".into()),
+        network: Some(format!("container:{}", connect::found(place).await?.id)),
+        files: vec![client_file::file(options)],
+        labels: plan.labels(&place.side.to_string()),
+        ..HelperSpec::default()
+    };
+    let mut helper = place.runtime.helper(&spec).await?;
+    let limit = Limit { name: "limits.statement", value: Duration::from_secs(30) };
+    let said = wait::within(limit, "the places behind the door to be taken", helper.line()).await?;
+    if said.as_deref() == Some("ready") {
+        return Ok(());
+    }
+    helper.end().await?;
+    Err(Trouble::failed(format!("the places behind {}'s door cannot be taken", place.side))
+        .because(Trouble::failed(said.unwrap_or_else(|| "the helper ended".into()))))
+}
+
+/// The places are free again.
+pub(in crate::engine) async fn ensure_free(place: &Place) -> Result<(), Trouble> {
+    place.runtime.ensure_no_container(&helper_name(place), &place.plan.run).await
+}
+
+/// As wide as the side that serves has it.
+pub(in crate::engine) async fn ensure_open(session: &Session, wide: u64) -> Result<(), Trouble> {
+    session.run(&format!("SET GLOBAL max_connections = {wide}")).await
+}
+
+pub(in crate::engine) async fn ensure_shut(session: &Session) -> Result<(), Trouble> {
+    session.run(&format!("SET GLOBAL max_connections = {}", least(session.is_mariadb()))).await
+}
+
+/// A condition: it is shut.
+pub(in crate::engine) fn is_shut(mariadb: bool) -> String {
+    format!("@@GLOBAL.max_connections = {}", least(mariadb))
+}
