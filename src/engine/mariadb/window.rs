@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::future::join;
 
 use super::before::Before;
-use super::sessions::idle_or_busy;
+use super::sessions::{TRANSACTIONS, idle_or_busy};
 use super::{lasting, position};
 use crate::engine::mysql_family::connect::{self, Session, Timeouts, Turned, code_of, turned};
 use crate::engine::mysql_family::locks::{self, Known};
@@ -74,6 +74,7 @@ impl MariadbWindow {
         Others {
             session: &self.ending,
             query: idle_or_busy(&self.place.plan),
+            monitor: Some(TRANSACTIONS),
             spared: self.known.iter().map(|known| u64::from(known.id)).chain([self.switch.id]).collect(),
             lock: &self.lock,
             cap: self.cap.get(),

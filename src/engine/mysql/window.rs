@@ -67,6 +67,7 @@ impl MysqlWindow {
         Others {
             session: &self.ending,
             query: idle_or_busy(&self.place.plan),
+            monitor: None,
             spared: self.known.iter().map(|known| u64::from(known.id)).chain([self.switch.id]).collect(),
             lock: &self.lock,
             cap: self.cap.get(),

@@ -1,6 +1,6 @@
 //! Whose sessions are on a server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::locks;
@@ -75,6 +75,8 @@ pub(in crate::engine) struct Others<'a> {
     pub(in crate::engine) session: &'a Session,
     /// Number of each, and `idle` or `busy`. One whose transaction is open is busy.
     pub(in crate::engine) query: String,
+    /// Where the query does not know of transactions: a statement whose `Status` tells which connections have one open.
+    pub(in crate::engine) monitor: Option<&'a str>,
     /// Numbers of ours.
     pub(in crate::engine) spared: Vec<u64>,
     /// That of the switch, which must stay armed.
@@ -87,7 +89,11 @@ impl Others<'_> {
     pub(in crate::engine) async fn now(&self) -> Result<Vec<(u64, bool)>, Trouble> {
         let found = self.session.pairs(&self.query).await?.into_iter();
         let found = found.filter_map(|(id, how)| Some((id.parse().ok()?, how == "idle")));
-        Ok(found.filter(|(id, _)| !self.spared.contains(id)).collect())
+        let found: Vec<(u64, bool)> = found.filter(|(id, _)| !self.spared.contains(id)).collect();
+        let Some(monitor) = self.monitor.filter(|_| found.iter().any(|(_, idle)| *idle)) else { return Ok(found) };
+        let said = self.session.named(monitor).await?.unwrap_or_default();
+        let active = active(said.get("Status").map_or("", String::as_str));
+        Ok(found.into_iter().map(|(id, idle)| (id, idle && !active.contains(&id))).collect())
     }
 
     /// Ends all of them, or only those that are idle, until none is left or the time is over. Says whether none is left.
@@ -132,6 +138,22 @@ impl Others<'_> {
     }
 }
 
+/// The connections with an open transaction, out of InnoDB's own report: `---TRANSACTION 28, ACTIVE 1 sec`, some lines further
+/// `MariaDB thread id 5, OS thread …` (10.5: `MySQL thread id`).
+fn active(report: &str) -> BTreeSet<u64> {
+    let mut active = BTreeSet::new();
+    let mut open = false;
+    for line in report.lines() {
+        if line.starts_with("---TRANSACTION") {
+            open = line.contains(", ACTIVE");
+        } else if let Some((_, rest)) = line.split_once(" thread id ").filter(|_| open) {
+            active.extend(rest.split(',').next().and_then(|id| id.trim().parse::<u64>().ok()));
+            open = false;
+        }
+    }
+    active
+}
+
 /// What was ended, by whether it was idle.
 pub(in crate::engine) fn counted(ended: &BTreeMap<u64, bool>) -> SessionsEnded {
     let count = |idle| u32::try_from(ended.values().filter(|was| **was == idle).count()).unwrap_or(u32::MAX);
@@ -144,5 +166,19 @@ pub(in crate::engine) async fn none_prepared(session: &Session) -> Result<(), Tr
         0 => Ok(()),
         n => Err(Trouble::failed(format!("{n} prepared transactions (XA) are open on V1: no fence holds them back"))
             .hint("XA COMMIT or XA ROLLBACK each, on V1")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_transactions_are_read_from_the_report() {
+        let report = "---TRANSACTION 421, not started\n0 lock struct(s)\n---TRANSACTION 28, ACTIVE 1 sec\n\
+                      1 lock struct(s), heap size 1128\nMySQL thread id 5, OS thread handle 140, query id 8 localhost root\n\
+                      ---TRANSACTION 29, ACTIVE (PREPARED) 0 sec\nMariaDB thread id 12, OS thread handle 141\n";
+        assert_eq!(active(report), BTreeSet::from([5, 12]));
+        assert_eq!(active(""), BTreeSet::new());
     }
 }
