@@ -15,6 +15,9 @@ pub(super) struct Before {
     pub(super) fixed_id: bool,
     /// What V1's and V2's own option files say in every state.
     pub(super) options: [Options; 2],
+    /// V1 knows none of the collations that a newer version's sessions have by default, and stumbles over them in its log: V2
+    /// keeps to V1's for as long as V1 can follow.
+    pub(super) keeps_collations: bool,
     /// Where V1's and V2's servers look for option files, each as the last of all, where nothing is mounted.
     pub(super) option_folders: [String; 2],
     /// As the data directory must be made anew.
@@ -104,6 +107,7 @@ pub(super) fn exchanged(before: &serde_json::Value, serving: Serving) -> Result<
             ..serving
         },
         fixed_id: before.fixed_id,
+        keeps_collations: before.keeps_collations,
         made: before.made,
     };
     serde_json::to_value(exchanged).map_err(|error| Trouble::bug("a record does not become text").because(error))

@@ -4,6 +4,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version(pub(super) u32, pub(super) u32, pub(super) u32);
 
+/// From here on the collations are known that are the default of later versions. (MariaDB 10.10 release notes: UCA 14.0.0)
+pub(super) const UCA_1400: Version = Version(10, 10, 0);
+
 /// The oldest that this was run against.
 pub(super) const OLDEST: Version = Version(10, 5, 0);
 

@@ -33,7 +33,7 @@ pub(super) async fn ensure_following(place: &Place) -> Result<(Session, String),
     // Of a window that was turned back: it was shut, also for its next start. Nobody finds it where it stands.
     option_file::ensure(place, Role::Follows).await?;
     lasting::ensure_reachable(place).await?;
-    let session = running::ensure_running(place).await?;
+    let session = running::ensure_let_in(place, async || refuse_stopped(place).await).await?;
     door::ensure_open(&session, Before::of(&place.plan)?.serving.max_connections).await?;
     ensure_closed(&session, place).await?;
     // Twice as fast, and safe: what a crash loses is read again. Put back when it is promoted.
@@ -139,6 +139,12 @@ impl Follower {
     fn rests(&self) -> bool {
         !self.receives && !self.applies && self.fatal.is_none() && !self.row.is_empty()
     }
+}
+
+/// By local access: it may not know us yet.
+async fn refuse_stopped(place: &Place) -> Result<(), Trouble> {
+    let Ok(session) = connect::inside(place, running::timeouts(place)).await else { return Ok(()) };
+    Follower::of(&session).await?.refuse_dead(place)
 }
 
 /// Why nothing can be measured, where that is for good.

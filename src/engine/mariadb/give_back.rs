@@ -28,9 +28,10 @@ pub(super) async fn ensure_given_back(place: &Place, kept: &[Rc<Session>]) -> Re
         }
     }
     // Nobody gets in where all places are taken, and nobody at all where V1 was started with the fence.
-    ensure_no_helpers(place).await?;
+    door::ensure_free(place).await?;
     lasting::ensure_started_without(place).await?;
-    by(&give_back::connected(place).await?, place).await
+    by(&give_back::connected(place).await?, place).await?;
+    switch::ensure_none(place).await
 }
 
 async fn ensure_no_helpers(place: &Place) -> Result<(), Trouble> {

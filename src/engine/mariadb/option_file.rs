@@ -57,6 +57,11 @@ fn settings(plan: &Plan, side: Side, before: &Before, role: Role) -> Vec<String>
         say(&format!("server_id = {id}"));
         // An older version may not understand a newer one's statements.
         say("binlog_format = ROW");
+        if before.keeps_collations {
+            say(&format!("character_set_server = {}", before.made.charset));
+            say(&format!("collation_server = {}", before.made.collation));
+            say("loose_character_set_collations = ''");
+        }
     }
     if id.is_some() || role == Role::Follows {
         say("log_slave_updates = ON");

@@ -82,8 +82,9 @@ impl MariadbServer {
     async fn leader_connected(&self, session: &Session) -> Result<(), Trouble> {
         one_run::ensure_alone(session, &self.place).await?;
         self.switch.replace(None);
-        door::ensure_taken(&self.place, true).await?;
-        let give_back = give_back::statements(&Before::of(&self.place.plan)?.serving);
+        let serving = Before::of(&self.place.plan)?.serving;
+        door::ensure_taken(&self.place, true, serving.max_connections).await?;
+        let give_back = give_back::statements(&serving);
         let switch = switch::open(&self.place, give_back).await?;
         self.switch.replace(Some(Rc::new(switch)));
         Ok(())
@@ -99,7 +100,7 @@ impl MariadbServer {
             let view = self.new_view().await?;
             self.view.replace(Some(view));
         }
-        door::ensure_taken(&self.place, true).await?;
+        door::ensure_taken(&self.place, true, Before::of(&self.place.plan)?.serving.max_connections).await?;
         // Were it to start again while it stands where clients are, its root could write.
         option_file::ensure(&self.place, Role::Fenced).await?;
         near::until_near(

@@ -94,6 +94,7 @@ fn before(found: &Found<'_>, container: &Container, owner: (u64, u64)) -> Result
         serving: checks::serving(v1)?,
         restart,
         fixed_id: container.command.iter().any(named_id),
+        keeps_collations: dialect::Version::read(&v1.version).is_some_and(|v1| v1 < dialect::UCA_1400),
         options: [
             Options { log_bin: restart.then(|| log.clone()), server_id: None },
             Options { log_bin: Some(log), server_id: None },

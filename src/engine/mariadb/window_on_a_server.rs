@@ -82,6 +82,7 @@ fn before() -> serde_json::Value {
         serving,
         restart: false,
         fixed_id: false,
+        keeps_collations: false,
         options: [Options::default(), log],
         option_folders: ["/etc/mysql/conf.d", "/etc/mysql/conf.d"].map(str::to_owned),
         made,
@@ -151,7 +152,7 @@ async fn write(session: &Session) -> Result<(), Trouble> {
 }
 
 async fn armed(place: &Place, attempt: u32, cap: Duration) -> MariadbWindow {
-    door::ensure_taken(place, true).await.unwrap();
+    door::ensure_taken(place, true, 151).await.unwrap();
     let give_back = give_back::statements(&Before::of(&place.plan).unwrap().serving);
     let switch = Rc::new(switch::open(place, give_back).await.unwrap());
     let window = window::open(place, switch, attempt).await.unwrap();

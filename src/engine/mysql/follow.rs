@@ -22,7 +22,7 @@ pub(super) async fn ensure_closed(session: &Session) -> Result<(), Trouble> {
 }
 
 pub(super) async fn ensure_following(place: &Place) -> Result<(Session, String), Trouble> {
-    let session = running::ensure_running(place).await?;
+    let session = running::ensure_let_in(place, async || refuse_stopped(place).await).await?;
     let version = version(&session)?;
     ensure_closed(&session).await?;
     // Of a window that was turned back. Nobody finds it where it stands.
@@ -119,6 +119,12 @@ async fn at_fault(session: &Session) -> Result<String, Trouble> {
                WHERE last_error_number <> 0 LIMIT 1";
     let said = session.text(sql).await?.unwrap_or_default();
     Ok(table_in(&said).map_or_else(String::new, |table| format!(", on table {table}")))
+}
+
+/// By local access: it may not know us yet.
+async fn refuse_stopped(place: &Place) -> Result<(), Trouble> {
+    let Ok(session) = connect::inside(place, running::timeouts(place)).await else { return Ok(()) };
+    Follower::of(&session).await?.refuse_dead(place)
 }
 
 /// Why nothing can be measured, where that is for good.

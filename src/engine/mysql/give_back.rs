@@ -24,8 +24,9 @@ pub(super) async fn ensure_given_back(place: &Place, kept: &[Rc<Session>]) -> Re
         }
     }
     // Nobody gets in where all places are taken.
-    ensure_no_helpers(place).await?;
-    by(&give_back::connected(place).await?, place).await
+    door::ensure_free(place).await?;
+    by(&give_back::connected(place).await?, place).await?;
+    switch::ensure_none(place).await
 }
 
 async fn ensure_no_helpers(place: &Place) -> Result<(), Trouble> {

@@ -80,8 +80,9 @@ impl MysqlServer {
     async fn leader_connected(&self, session: &Session) -> Result<(), Trouble> {
         one_run::ensure_alone(session, &self.place).await?;
         self.switch.replace(None);
-        door::ensure_taken(&self.place, false).await?;
-        let give_back = give_back::statements(&Before::of(&self.place.plan)?.serving);
+        let serving = Before::of(&self.place.plan)?.serving;
+        door::ensure_taken(&self.place, false, serving.max_connections).await?;
+        let give_back = give_back::statements(&serving);
         let switch = switch::open(&self.place, give_back).await?;
         self.switch.replace(Some(Rc::new(switch)));
         Ok(())
@@ -97,7 +98,7 @@ impl MysqlServer {
             let view = self.new_view().await?;
             self.view.replace(Some(view));
         }
-        door::ensure_taken(&self.place, false).await?;
+        door::ensure_taken(&self.place, false, Before::of(&self.place.plan)?.serving.max_connections).await?;
         near::until_near(
             &self.place,
             async || Ok(position::now(&leader).await?.set),

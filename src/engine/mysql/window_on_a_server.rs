@@ -135,7 +135,7 @@ async fn write(session: &Session) -> Result<(), Trouble> {
 }
 
 async fn armed(place: &Place, attempt: u32, cap: Duration) -> MysqlWindow {
-    door::ensure_taken(place, false).await.unwrap();
+    door::ensure_taken(place, false, 151).await.unwrap();
     let give_back = give_back::statements(&Before::of(&place.plan).unwrap().serving);
     let switch = Rc::new(switch::open(place, give_back).await.unwrap());
     let window = window::open(place, switch, attempt).await.unwrap();

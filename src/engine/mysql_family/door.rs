@@ -13,7 +13,11 @@ use crate::runtime::HelperSpec;
 use crate::trouble::Trouble;
 use crate::wait::{self, Limit};
 
-/// `$1`: how many.
+/// What a helper may take to open the door and end.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// `$1`: how many; `$2`: how wide the door is when it is open. By SIGTERM it opens the door and ends: whoever wants to get in after
+/// a tool that is gone would have to be faster than all clients.
 const SCRIPT: &str = r#"
 client=$(command -v mariadb || command -v mysql) || { echo "no client program in the image"; exit 1; }
 mkfifo /tmp/here
@@ -26,8 +30,16 @@ for ((n = 0; n < $1; n++)); do
   read -r -t 20 said <&9 || said='not all places were taken'
   [ "$said" = here ] || { echo "$said"; exit 1; }
 done
+open() {
+  printf "SET GLOBAL max_connections = %s;\nSELECT 'open';\n" "$1" >&"$place"
+  read -r -t 3 said <&9
+  exit 0
+}
+trap 'open "$2"' TERM
+trap '' PIPE
 echo ready
-tail -f /dev/null
+tail -f /dev/null &
+wait
 "#;
 
 /// What a shut door says: the least that the server takes. One more gets in where he has every right.
@@ -45,12 +57,12 @@ fn helper_name(place: &Place) -> String {
 }
 
 /// The places are taken; the door itself stands open until somebody shuts it.
-pub(in crate::engine) async fn ensure_taken(place: &Place, mariadb: bool) -> Result<(), Trouble> {
+pub(in crate::engine) async fn ensure_taken(place: &Place, mariadb: bool, wide: u64) -> Result<(), Trouble> {
     let plan = &place.plan;
     let password = accounts::password(place, names::ADMIN_SECRET)?;
     let options = client_file::text(&names::admin(plan), &password, "127.0.0.1", connect::port(place));
     let mut entrypoint = ["bash", "-c", SCRIPT, "door"].map(str::to_owned).to_vec();
-    entrypoint.push(places(mariadb).to_string());
+    entrypoint.extend([places(mariadb), wide].map(|number| number.to_string()));
     let spec = HelperSpec {
         name: helper_name(place),
         image: plan.v2.image_id.clone(),
@@ -72,9 +84,13 @@ pub(in crate::engine) async fn ensure_taken(place: &Place, mariadb: bool) -> Res
         .because(Trouble::failed(said.unwrap_or_else(|| "the helper ended".into()))))
 }
 
-/// The places are free again.
+/// The door is open, and the places are free, where an earlier process of the run has left it shut.
 pub(in crate::engine) async fn ensure_free(place: &Place) -> Result<(), Trouble> {
-    place.runtime.ensure_no_container(&helper_name(place), &place.plan.run).await
+    let name = helper_name(place);
+    if let Some(found) = place.runtime.container(&name).await? {
+        place.runtime.ensure_stopped(&found.id, "SIGTERM", WITHIN).await?;
+    }
+    place.runtime.ensure_no_container(&name, &place.plan.run).await
 }
 
 /// As wide as the side that serves has it.

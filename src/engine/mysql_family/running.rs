@@ -21,6 +21,14 @@ pub(in crate::engine) fn timeouts(place: &Place) -> Timeouts {
 
 /// Its server runs, and lets us in.
 pub(in crate::engine) async fn ensure_running(place: &Place) -> Result<Session, Trouble> {
+    ensure_let_in(place, async || Ok(())).await
+}
+
+/// The same. Whom it does not know comes to it by the other side's log: `follows` is asked meanwhile whether that is in vain.
+pub(in crate::engine) async fn ensure_let_in(
+    place: &Place,
+    follows: impl AsyncFn() -> Result<(), Trouble>,
+) -> Result<Session, Trouble> {
     let found = connect::found(place).await?;
     if found.state != State::Running {
         place.runtime.ensure_started(&found.id).await?;
@@ -38,9 +46,11 @@ pub(in crate::engine) async fn ensure_running(place: &Place) -> Result<Session, 
         match connect::admin(place, timeouts(place)).await {
             Ok(session) => Ok(Look::Done(session)),
             Err(trouble) => {
-                if turned(&trouble) == Some(Turned::Full) {
+                match turned(&trouble) {
                     // By an earlier process of this run, which is gone.
-                    door::ensure_free(place).await?;
+                    Some(Turned::Full) => door::ensure_free(place).await?,
+                    Some(Turned::Away) => follows().await?,
+                    _ => {}
                 }
                 Ok(Look::NotYet(trouble.one_line()))
             }

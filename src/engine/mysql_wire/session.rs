@@ -249,8 +249,10 @@ fn pins(timeouts: Timeouts, mariadb: bool) -> Vec<String> {
         true => format!("max_statement_time = {}", timeouts.statement.as_secs_f64()),
         false => format!("max_execution_time = {}", timeouts.statement.as_millis()),
     };
+    // What goes into a log with our statements every version knows.
+    let names = if mariadb { "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci" } else { "SET NAMES utf8mb4" };
     vec![
-        "SET NAMES utf8mb4".into(),
+        names.into(),
         format!(
             "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', autocommit = 1, \
              lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}, wait_timeout = {LONG}, \
