@@ -20,17 +20,17 @@ impl Version {
     pub(super) fn series(self) -> (u32, u32) {
         (self.0, self.1)
     }
+}
 
-    /// Whom to follow, and how: what goes in is quoted already. `secret`: the leader can encrypt the link. Its certificate is
-    /// nobody's that could be verified, which a follower from 11.4 on does unless it is told.
-    pub(super) fn follow(self, host: &str, port: u16, user: &str, password: &str, secret: bool) -> String {
-        let secret = u8::from(secret);
-        format!(
-            "CHANGE MASTER TO MASTER_HOST = {host}, MASTER_PORT = {port}, MASTER_USER = {user}, MASTER_PASSWORD = {password}, \
-             MASTER_USE_GTID = slave_pos, MASTER_SSL = {secret}, MASTER_SSL_VERIFY_SERVER_CERT = 0, \
-             MASTER_CONNECT_RETRY = 1, MASTER_HEARTBEAT_PERIOD = 2"
-        )
-    }
+/// Whom to follow, and how: what goes in is quoted already. `secret`: the leader can encrypt the link. Its certificate is
+/// nobody's that could be verified, which a follower from 11.4 on does unless it is told.
+pub(super) fn follow(host: &str, port: u16, user: &str, password: &str, secret: bool) -> String {
+    let secret = u8::from(secret);
+    format!(
+        "CHANGE MASTER TO MASTER_HOST = {host}, MASTER_PORT = {port}, MASTER_USER = {user}, MASTER_PASSWORD = {password}, \
+         MASTER_USE_GTID = slave_pos, MASTER_SSL = {secret}, MASTER_SSL_VERIFY_SERVER_CERT = 0, \
+         MASTER_CONNECT_RETRY = 1, MASTER_HEARTBEAT_PERIOD = 2"
+    )
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_follower_reads_by_gtid_and_verifies_nothing() {
-        let said = Version(11, 8, 9).follow("'h'", 3306, "'u'", "'p'", false);
+        let said = follow("'h'", 3306, "'u'", "'p'", false);
         assert!(said.contains("MASTER_USE_GTID = slave_pos, MASTER_SSL = 0, MASTER_SSL_VERIFY_SERVER_CERT = 0"));
     }
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::before::Before;
-use super::dialect::Version;
 use super::option_file::{self, Role};
-use super::{lasting, position};
+use super::{dialect, lasting, position};
 use crate::engine::mysql_family::connect::{self, Session};
 use crate::engine::mysql_family::running::{self, reason, table_in};
 use crate::engine::mysql_family::{accounts, door, names};
@@ -73,9 +72,7 @@ async fn ensure_pointed(session: &Session, place: &Place) -> Result<(), Trouble>
         let secret = leader.text("SELECT @@GLOBAL.have_ssl").await?.as_deref() == Some("YES");
         let password = accounts::password(place, names::REPLICATION_SECRET)?;
         let (user, password) = (literal(&names::replication(&place.plan)), literal(password.expose_secret()));
-        let version = Version::read(session.version())
-            .ok_or_else(|| Trouble::failed(format!("{}'s version is not understood", place.side)))?;
-        session.run(&version.follow(&literal(&host), connect::port(&other), &user, &password, secret)).await?;
+        session.run(&dialect::follow(&literal(&host), connect::port(&other), &user, &password, secret)).await?;
     }
     ensure_started(session, place).await
 }

@@ -197,7 +197,6 @@ async fn clients_of_mysql_tell_what_happened() {
 }
 
 #[tokio::test]
-#[ignore = "MariaDB, of which there is no engine yet: `./dev test all` runs it"]
 async fn clients_of_mariadb_tell_what_happened() {
     tells_what_happened(Engine::Mariadb, "switchover-test/mariadb:10.11").await;
     tells_what_happened(Engine::Mariadb, "switchover-test/mariadb:11.8").await;

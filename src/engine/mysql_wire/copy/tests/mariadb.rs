@@ -40,7 +40,6 @@ const ROLES: &[&str] = &[
 const OF_ALL: &str = "GRANT SELECT ON shop.orders TO PUBLIC";
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "MariaDB, of which there is no engine yet: `./dev test all` runs it"]
 async fn every_row_is_there_while_others_write() {
     let packet = "--max-allowed-packet=64M";
     let one = Server::start("switchover-test/mariadb:10.11", &[packet]);
