@@ -65,12 +65,19 @@ def nears($met): if $met == null then "" elif $met then "reached" else "not yet"
   def hanging($pair; $name): hang($pair) as $ours
     | {name: $name, ours: $ours, aim: "≤ 1000 ms", reached: nears($ours.max | if . == null then null else . <= 1000 end)};
 
+  # From the fence to V2's promotion, by the tool's own clock.
+  def shut($pair): of($pair; "switchover") | map([step("step-done"; "fence", "drain", "promote").ms] | add) | spread("ms");
+  def shutting($pair; $name): shut($pair) as $ours
+    | {name: $name, ours: $ours, must: "≤ 80 ms", met: holds($ours.median | if . == null then null else . <= 80 end)};
+
   def wanted($pair): any($all[]; .pair == $pair);
   {
     machine: $machine[0][0],
     figures: [
       (select(wanted("alias")) | gap("alias"; "write gap by alias"; 0.25; 150), hanging("alias"; "longest stall by alias")),
       (select(wanted("port")) | gap("port"; "write gap by port"; 0.4; 200), hanging("port"; "longest stall by port")),
+      (select(wanted("mysql")) | gap("mysql"; "write gap of MySQL by alias"; 0.25; 150), shutting("mysql"; "fence, drain, promote of MySQL")),
+      (select(wanted("mariadb")) | gap("mariadb"; "write gap of MariaDB by alias"; 0.25; 150), shutting("mariadb"; "fence, drain, promote of MariaDB")),
       (select(wanted("cap")) | below("V1 writable after the cap"; turned_back; 1000; "ms")),
       (select(wanted("seed")) | seed,
         below("peak memory of the tool"; [$memory[0][] | select(.guard | not) | .kB / 1000] | peak("MB"); 40; "MB"),

@@ -101,6 +101,9 @@ impl fmt::Display for Fact {
                 f.write_str("new connections wait; V2, closed, stands by on the clients' network")
             }
             Fact::Held { listener: true, .. } => f.write_str("new connections wait"),
+            Fact::Held { stands_by: true, .. } => {
+                f.write_str("new connections are turned away; V2, shut, stands by on the clients' network")
+            }
             Fact::Held { .. } => f.write_str("dead-man's switch and guard are armed"),
             Fact::Fenced { ended } => {
                 write!(f, "V1 takes no write; {} idle sessions ended", ended.idle)?;

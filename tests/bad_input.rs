@@ -99,6 +99,38 @@ fn no_way_in() {
 }
 
 #[test]
+fn what_mysql_and_mariadb_cannot_do() {
+    const MYSQL: &str = "switchover-test/mysql:9.7";
+    const OLD: &str = "switchover-test/mariadb:10.11";
+    const NEW: &str = "switchover-test/mariadb:11.8";
+    let world = World::new("binlog");
+    let mysql = world.server_with_root("mysql", MYSQL, &[]);
+    let old = world.server_with_root("old", OLD, &["--log-bin=binlog"]);
+    let new = world.server_with_root("new", NEW, &["--log-bin=binlog"]);
+    let crowded = world.server_with_root("crowded", OLD, &["--log-bin=binlog", "--max-connections=15"]);
+    let case = |name, container: &str, image: &str| Case::run(name, container, image).watches(container);
+    world.judge(&[
+        case("a MariaDB for a MySQL", &mysql, NEW).says(&["V1 is mysql", "of V1's engine"]),
+        case("a MySQL for a MariaDB", &old, MYSQL).says(&["V1 is mariadb", "of V1's engine"]),
+        case("an older MariaDB", &new, OLD).says(&["older"]),
+        case("no room for the run's sessions", &crowded, NEW).says(&["free-connections"]),
+        case("a seed that is not built", &old, NEW).args(&["--seed", "volume"]).says(&["seed"]),
+    ]);
+    world.sql(&mysql, "CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'elsewhere'");
+    world.sql(&old, "CHANGE MASTER TO MASTER_HOST = 'elsewhere'");
+    let odd = "SET GLOBAL max_connections = 151; CREATE DATABASE shop; CREATE TABLE shop.a (n int) ENGINE = MyISAM; \
+               CREATE TABLE shop.x (n int PRIMARY KEY); \
+               XA START 'x'; INSERT INTO shop.x VALUES (1); XA END 'x'; XA PREPARE 'x'";
+    world.sql(&crowded, odd);
+    world.judge(&[
+        case("a MySQL that follows another one", &mysql, "switchover-test/mysql:9.7-again").says(&["is-no-replica"]),
+        case("a MariaDB that follows another one", &old, NEW).says(&["is-no-replica"]),
+        case("tables without transactions, and one prepared", &crowded, NEW)
+            .says(&["not-transactional", "prepared-transactions"]),
+    ]);
+}
+
+#[test]
 fn names_and_space() {
     let world = World::new("names");
     let v1 = world.server("v1", V1_IMAGE, &[]);

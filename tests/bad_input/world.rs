@@ -74,6 +74,12 @@ pub(crate) struct World {
     images: RefCell<Vec<String>>,
 }
 
+fn client(container: &str, words: &[&str]) -> Output {
+    let shell = r#"exec "$(command -v mariadb || command -v mysql)" -uroot "$@""#;
+    let exec = ["exec", "-e", "MYSQL_PWD=secret", container, "sh", "-c", shell, "sh"];
+    Command::new("docker").args(exec).args(words).output().unwrap()
+}
+
 impl World {
     pub(crate) fn new(name: &str) -> Self {
         let random = uuid::Uuid::new_v4().simple().to_string();
@@ -117,6 +123,23 @@ impl World {
         while !Command::new("docker").args(psql).output().unwrap().status.success() {
             assert!(Instant::now() < end, "{container} does not serve");
         }
+    }
+
+    /// A MySQL or MariaDB that serves, with what its `root` is let in with.
+    pub(crate) fn server_with_root(&self, name: &str, image: &str, command: &[&str]) -> String {
+        let name = self.container(name, image, &["-e", "MYSQL_ROOT_PASSWORD=secret"], command);
+        let end = Instant::now() + Duration::from_secs(120);
+        while !client(&name, &["--protocol=tcp", "--host=127.0.0.1", "-e", "select 1"]).status.success() {
+            assert!(Instant::now() < end, "{name} does not serve");
+        }
+        name
+    }
+
+    /// Statements as `root`, on such a server.
+    #[expect(clippy::unused_self, reason = "as above")]
+    pub(crate) fn sql(&self, container: &str, statements: &str) {
+        let output = client(container, &["-e", statements]);
+        assert!(output.status.success(), "{statements}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// An image like another one, with something changed.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::before::Before;
-use super::option_file::{self, Role};
-use super::{dialect, lasting, position};
+use super::{dialect, lasting, option_file, position, sessions};
 use crate::engine::mysql_family::connect::{self, Session};
 use crate::engine::mysql_family::running::{self, reason, table_in};
 use crate::engine::mysql_family::{accounts, door, names};
@@ -30,8 +29,7 @@ pub(super) async fn ensure_closed(session: &Session, place: &Place) -> Result<()
 
 pub(super) async fn ensure_following(place: &Place) -> Result<(Session, String), Trouble> {
     // Of a window that was turned back: it was shut, also for its next start. Nobody finds it where it stands.
-    option_file::ensure(place, Role::Follows).await?;
-    lasting::ensure_reachable(place).await?;
+    lasting::ensure_follower(place).await?;
     let session = running::ensure_let_in(place, async || refuse_stopped(place).await).await?;
     door::ensure_open(&session, Before::of(&place.plan)?.serving.max_connections).await?;
     ensure_closed(&session, place).await?;
@@ -191,8 +189,22 @@ pub(super) async fn has(session: &Session, gtids: &str) -> Result<bool, Trouble>
 /// The same, and an error where waiting is in vain.
 pub(super) async fn has_applied(session: &Session, place: &Place, position: &Position) -> Result<bool, Trouble> {
     if has(session, &position::read(position)?.gtids).await? {
+        refuse_visitors(session, place).await?;
         return Ok(true);
     }
     Follower::of(session).await?.refuse_dead(place)?;
     Ok(false)
+}
+
+/// It is shut, and its root could write if it were not. From its own host its health is asked.
+async fn refuse_visitors(session: &Session, place: &Place) -> Result<(), Trouble> {
+    let sql = format!(
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST AS p WHERE {} \
+         AND p.HOST NOT LIKE 'localhost%' AND p.HOST NOT LIKE '127.0.0.1%'",
+        sessions::foreign(&place.plan)
+    );
+    match session.number(&sql).await? {
+        Some(0) => Ok(()),
+        _ => Err(Trouble::failed("somebody has got into V2, which is shut: it may hold what V1 has not")),
+    }
 }

@@ -28,7 +28,7 @@ pub(super) async fn ensure_given_back(place: &Place, kept: &[Rc<Session>]) -> Re
         }
     }
     // Nobody gets in where all places are taken, and nobody at all where V1 was started with the fence.
-    door::ensure_free(place).await?;
+    door::ensure_ajar(place).await?;
     lasting::ensure_started_without(place).await?;
     by(&give_back::connected(place).await?, place).await?;
     switch::ensure_none(place).await
@@ -36,15 +36,16 @@ pub(super) async fn ensure_given_back(place: &Place, kept: &[Rc<Session>]) -> Re
 
 async fn ensure_no_helpers(place: &Place) -> Result<(), Trouble> {
     switch::ensure_none(place).await?;
-    door::ensure_free(place).await
+    door::ensure_unkept(place).await
 }
 
 async fn by(session: &Session, place: &Place) -> Result<(), Trouble> {
     give_back::ensure_locked(session, place).await?;
-    let fenced = is_fenced(session).await?;
+    let serving = Before::of(&place.plan)?.serving;
+    let fenced = is_fenced(session, &serving).await?;
     if fenced {
         session.run("SET GLOBAL read_only = 0").await?;
-        for statement in statements(&Before::of(&place.plan)?.serving) {
+        for statement in statements(&serving) {
             session.run(&statement).await?;
         }
     }
@@ -57,8 +58,8 @@ async fn by(session: &Session, place: &Place) -> Result<(), Trouble> {
 
 /// By a window of this run: its door is shut before anything else and opened after everything else. A V1 that its owner made
 /// read-only meanwhile stays so.
-async fn is_fenced(session: &Session) -> Result<bool, Trouble> {
-    match session.number(&format!("SELECT {}", door::is_shut(true))).await? {
+async fn is_fenced(session: &Session, serving: &Serving) -> Result<bool, Trouble> {
+    match session.number(&format!("SELECT {}", door::was_shut(true, serving.max_connections))).await? {
         Some(fenced) => Ok(fenced == 1),
         None => Err(Trouble::failed("V1 does not say whether it is fenced")),
     }

@@ -35,8 +35,15 @@ pub(super) async fn ensure_started_without(place: &Place) -> Result<(), Trouble>
     if fenced { ensure_reachable(place).await } else { Ok(()) }
 }
 
+/// Its file is that of a follower. One that was kept from everybody, and has started so, is started anew.
+pub(super) async fn ensure_follower(place: &Place) -> Result<(), Trouble> {
+    let fenced = option_file::is_fenced(place).await?;
+    option_file::ensure(place, Role::Follows).await?;
+    if fenced { ensure_reachable(place).await } else { Ok(()) }
+}
+
 /// Its file says that it listens: one that was started before does not.
-pub(super) async fn ensure_reachable(place: &Place) -> Result<(), Trouble> {
+async fn ensure_reachable(place: &Place) -> Result<(), Trouble> {
     let found = connect::found(place).await?;
     if found.state != State::Running {
         return place.runtime.ensure_started(&found.id).await;

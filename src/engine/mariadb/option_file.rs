@@ -70,13 +70,12 @@ fn settings(plan: &Plan, side: Side, before: &Before, role: Role) -> Vec<String>
         say("read_only = ON");
         say("event_scheduler = OFF");
     }
-    if role == Role::Follows && id.is_some() && before.fixed_id {
+    if role != Role::Leads && id.is_some() && before.fixed_id {
         // Both would have one number, until we change it.
         say("skip_slave_start = ON");
     }
     if role == Role::Fenced {
         say("skip_networking = ON");
-        say("skip_slave_start = ON");
     }
     lines
 }

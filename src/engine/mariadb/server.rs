@@ -11,7 +11,7 @@ use super::{
     checks, clean, follow, give_back, open, polish, position, prepare, promote, restart, said, seed, state, way_back,
     window,
 };
-use crate::engine::mysql_family::connect::{self, Session, Timeouts};
+use crate::engine::mysql_family::connect::{self, Session, Timeouts, Turned, turned};
 use crate::engine::mysql_family::events::{self, Event};
 use crate::engine::mysql_family::switch::{self, Switch};
 use crate::engine::mysql_family::{door, names, near, one_run, probe, running};
@@ -52,7 +52,16 @@ impl MariadbServer {
         if let Some(session) = self.alive() {
             return Ok(session);
         }
-        Ok(self.keep(connect::admin(&self.place, running::timeouts(&self.place)).await?))
+        let connected = connect::admin(&self.place, running::timeouts(&self.place)).await;
+        let connected = match connected {
+            // By an earlier process of the run, beyond the line.
+            Err(trouble) if self.place.side == Side::V2 && turned(&trouble) == Some(Turned::Full) => {
+                door::ensure_ajar(&self.place).await?;
+                connect::admin(&self.place, running::timeouts(&self.place)).await
+            }
+            connected => connected,
+        };
+        Ok(self.keep(connected?))
     }
 
     fn keep(&self, session: Session) -> Rc<Session> {

@@ -10,6 +10,7 @@ use crate::config::quantity::Bytes;
 use crate::engine::mysql_family::connect::Timeouts;
 use crate::engine::mysql_family::said::Said;
 use crate::engine::mysql_family::{container, settings};
+use crate::engine::mysql_wire::copy;
 use crate::engine::{Serving, Survey, SurveyRequest};
 use crate::runtime::Container;
 use crate::trouble::Trouble;
@@ -26,7 +27,8 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         return Err(Trouble::refused("V1 is a MySQL, not a MariaDB").hint("name an image of MySQL for V2"));
     }
     let (began, first) = (Instant::now(), position::now(&session).await.ok());
-    let v1 = said::said(&session).await?;
+    let mut v1 = said::said(&session).await?;
+    v1.not_carried = copy::inventory(&session, &[]).await?.not_carried;
     let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
     let v1_folders = machine::folders(ask.runtime, ask.v1).await?;
     let folders = [&v1_folders, &v2.folders].map(|folders| machine::own_folder(folders, ask.v1));

@@ -66,13 +66,13 @@ async fn all_of(session: &Session) -> Result<Reached, Trouble> {
 
 /// Beyond the line, when no client stands where it could meet V1: sessions of ours get in again, also after its next start.
 pub(super) async fn ensure_door_open(place: &Place, kept: Option<Rc<Session>>) -> Result<(), Trouble> {
-    option_file::ensure(place, Role::Follows).await?;
     let wide = Before::of(&place.plan)?.serving.max_connections;
     if let Some(session) = kept.filter(|session| session.is_alive()) {
-        door::ensure_open(&session, wide).await?;
-        return door::ensure_free(place).await;
+        option_file::ensure(place, Role::Follows).await?;
+        door::ensure_unkept(place).await?;
+        return door::ensure_open(&session, wide).await;
     }
-    door::ensure_free(place).await?;
-    lasting::ensure_reachable(place).await?;
+    door::ensure_ajar(place).await?;
+    lasting::ensure_follower(place).await?;
     door::ensure_open(&running::ensure_running(place).await?, wide).await
 }

@@ -24,23 +24,24 @@ pub(super) async fn ensure_given_back(place: &Place, kept: &[Rc<Session>]) -> Re
         }
     }
     // Nobody gets in where all places are taken.
-    door::ensure_free(place).await?;
+    door::ensure_ajar(place).await?;
     by(&give_back::connected(place).await?, place).await?;
     switch::ensure_none(place).await
 }
 
 async fn ensure_no_helpers(place: &Place) -> Result<(), Trouble> {
     switch::ensure_none(place).await?;
-    door::ensure_free(place).await
+    door::ensure_unkept(place).await
 }
 
 async fn by(session: &Session, place: &Place) -> Result<(), Trouble> {
     give_back::ensure_locked(session, place).await?;
     refuse_others_fence(session, place).await?;
-    let fenced = is_fenced(session).await?;
+    let serving = Before::of(&place.plan)?.serving;
+    let fenced = is_fenced(session, &serving).await?;
     if fenced {
         session.run("RESET PERSIST IF EXISTS super_read_only").await?;
-        for statement in statements(&Before::of(&place.plan)?.serving) {
+        for statement in statements(&serving) {
             session.run(&statement).await?;
         }
     }
@@ -53,10 +54,10 @@ async fn by(session: &Session, place: &Place) -> Result<(), Trouble> {
 
 /// By a window of this run: its door is shut before anything else and opened after everything else, and a restart leaves what
 /// was persisted. A V1 that its owner made read-only meanwhile stays so, as everything does that he has set.
-async fn is_fenced(session: &Session) -> Result<bool, Trouble> {
+async fn is_fenced(session: &Session, serving: &Serving) -> Result<bool, Trouble> {
     let sql = format!(
         "SELECT {} OR EXISTS (SELECT 1 FROM performance_schema.persisted_variables WHERE variable_name = 'super_read_only')",
-        door::is_shut(false)
+        door::was_shut(false, serving.max_connections)
     );
     match session.number(&sql).await? {
         Some(fenced) => Ok(fenced == 1),

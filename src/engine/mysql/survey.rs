@@ -10,6 +10,7 @@ use crate::config::quantity::Bytes;
 use crate::engine::mysql_family::connect::Timeouts;
 use crate::engine::mysql_family::said::Said;
 use crate::engine::mysql_family::{container, settings};
+use crate::engine::mysql_wire::copy;
 use crate::engine::{Serving, Survey, SurveyRequest};
 use crate::trouble::Trouble;
 
@@ -22,7 +23,8 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         return Err(Trouble::refused("V1 is a MariaDB, not a MySQL").hint("name an image of MariaDB for V2"));
     }
     let (began, first) = (Instant::now(), position::now(&session).await.ok());
-    let (v1, own) = said::said(&session).await?;
+    let (mut v1, own) = said::said(&session).await?;
+    v1.not_carried = copy::inventory(&session, &[]).await?.not_carried;
     let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
     let data = v1.variable("datadir").trim_end_matches('/').to_owned();
     let v1_free = ask.runtime.free_bytes(&ask.v1.id, &data).await?;

@@ -65,9 +65,9 @@ pub(super) async fn refuse_errant(session: &Session, place: &Place) -> Result<()
 pub(super) async fn ensure_door_open(place: &Place, kept: Option<Rc<Session>>) -> Result<(), Trouble> {
     let wide = Before::of(&place.plan)?.serving.max_connections;
     if let Some(session) = kept.filter(|session| session.is_alive()) {
-        door::ensure_open(&session, wide).await?;
-        return door::ensure_free(place).await;
+        door::ensure_unkept(place).await?;
+        return door::ensure_open(&session, wide).await;
     }
-    door::ensure_free(place).await?;
+    door::ensure_ajar(place).await?;
     door::ensure_open(&running::ensure_running(place).await?, wide).await
 }

@@ -269,6 +269,28 @@ fn what_would_hold_the_fence_up_is_ended_beside_it() {
 }
 
 #[test]
+fn a_door_that_a_dead_tool_has_shut_is_set_ajar() {
+    on_a_server(async |place| {
+        door::ensure_taken(place, false, 151).await.unwrap();
+        let ours = connect::admin(place, Timeouts::short(Duration::from_secs(5))).await.unwrap();
+        door::ensure_shut(&ours).await.unwrap();
+        drop(ours);
+        let full = connect::admin(place, Timeouts::short(Duration::from_secs(5))).await;
+        let full = full.err().expect("no place is left when only the helper's sessions are there");
+        assert_eq!(connect::turned(&full), Some(connect::Turned::Full));
+        assert!(root(place).await.is_err());
+        door::ensure_ajar(place).await.unwrap();
+        writable(place).await;
+        let session = root(place).await.unwrap();
+        let wide = "SELECT @@GLOBAL.max_connections";
+        assert_eq!(session.number(wide).await.unwrap(), Some(152), "and it is seen that it was shut");
+        drop(session);
+        give_back::ensure_given_back(place, &[]).await.unwrap();
+        assert_eq!(root(place).await.unwrap().number(wide).await.unwrap(), Some(151));
+    });
+}
+
+#[test]
 fn a_prepared_transaction_stops_the_window() {
     on_a_server(async |place| {
         let session = root(place).await.unwrap();

@@ -1,8 +1,8 @@
 //! Prechecks that are alike: an id that never changes, a verdict, what was found, and what to do about it. Pure.
 
 use super::machine::Machine;
-use super::names;
 use super::said::Said;
+use super::{door, names};
 use crate::config::Limits;
 use crate::config::quantity::Bytes;
 use crate::engine::Check;
@@ -77,6 +77,18 @@ pub(in crate::engine) fn encryption(v1: &Said) -> Check {
             id,
             format!("{n} tables are encrypted, and V2 would not have the key"),
             "not supported: decrypt them first",
+        ),
+    }
+}
+
+pub(in crate::engine) fn carried(v1: &Said) -> Check {
+    let id = "carried";
+    match v1.not_carried.is_empty() {
+        true => passed(id, "a copy by statements leaves nothing out"),
+        false => refused(
+            id,
+            format!("a copy by statements would leave out: {}", some(&v1.not_carried)),
+            "not supported: drop it, or make it anew on V2 afterwards",
         ),
     }
 }
@@ -238,4 +250,27 @@ pub(in crate::engine) fn events(v1: &Said) -> Check {
             ),
         ),
     }
+}
+
+/// Sessions of a window's own: fencing and ending, the switch, one that is kept, V2's, one to be refused.
+const WINDOW: u64 = 6;
+
+/// The run's own sessions are among those that are connected later.
+pub(in crate::engine) fn places(v1: &Said, plan: Option<&Plan>, mariadb: bool) -> Check {
+    let id = "free-connections";
+    if plan.is_some() {
+        return passed(id, "counted before the run began");
+    }
+    let (Some(most), Some(now)) = (v1.number("max_connections"), v1.connected) else {
+        return refused(id, "V1 does not say how many connections it takes, and has", "see SHOW STATUS on V1");
+    };
+    let (ours, free) = (door::places(mariadb) + WINDOW, most.saturating_sub(now));
+    if free >= ours {
+        return passed(id, format!("{free} of {most} are free, the run needs {ours}"));
+    }
+    refused(
+        id,
+        format!("{free} of {most} are free, and the run needs {ours}"),
+        format!("SET GLOBAL max_connections = {}", most + ours),
+    )
 }

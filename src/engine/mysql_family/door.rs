@@ -16,8 +16,8 @@ use crate::wait::{self, Limit};
 /// What a helper may take to open the door and end.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// `$1`: how many; `$2`: how wide the door is when it is open. By SIGTERM it opens the door and ends: whoever wants to get in after
-/// a tool that is gone would have to be faster than all clients.
+/// `$1`: how many; `$2`: how wide the door is when it is ajar. By SIGTERM it is set ajar, and the helper ends: whoever wants to
+/// get in after a tool that is gone would have to be faster than all clients.
 const SCRIPT: &str = r#"
 client=$(command -v mariadb || command -v mysql) || { echo "no client program in the image"; exit 1; }
 mkfifo /tmp/here
@@ -47,6 +47,11 @@ pub(in crate::engine) const fn least(mariadb: bool) -> u64 {
     if mariadb { 10 } else { 1 }
 }
 
+/// Everybody gets in, and it is seen that a window of this run has shut it and that its fence may still be there.
+const fn ajar(wide: u64) -> u64 {
+    wide + 1
+}
+
 /// As many as leave no place, whatever else of ours has ended.
 pub(in crate::engine) const fn places(mariadb: bool) -> u64 {
     least(mariadb) + 2
@@ -62,7 +67,7 @@ pub(in crate::engine) async fn ensure_taken(place: &Place, mariadb: bool, wide: 
     let password = accounts::password(place, names::ADMIN_SECRET)?;
     let options = client_file::text(&names::admin(plan), &password, "127.0.0.1", connect::port(place));
     let mut entrypoint = ["bash", "-c", SCRIPT, "door"].map(str::to_owned).to_vec();
-    entrypoint.extend([places(mariadb), wide].map(|number| number.to_string()));
+    entrypoint.extend([places(mariadb), ajar(wide)].map(|number| number.to_string()));
     let spec = HelperSpec {
         name: helper_name(place),
         image: plan.v2.image_id.clone(),
@@ -84,13 +89,17 @@ pub(in crate::engine) async fn ensure_taken(place: &Place, mariadb: bool, wide: 
         .because(Trouble::failed(said.unwrap_or_else(|| "the helper ended".into()))))
 }
 
-/// The door is open, and the places are free, where an earlier process of the run has left it shut.
-pub(in crate::engine) async fn ensure_free(place: &Place) -> Result<(), Trouble> {
-    let name = helper_name(place);
-    if let Some(found) = place.runtime.container(&name).await? {
+/// The door is ajar, where an earlier process of the run has left it shut; who kept it is gone.
+pub(in crate::engine) async fn ensure_ajar(place: &Place) -> Result<(), Trouble> {
+    if let Some(found) = place.runtime.container(&helper_name(place)).await? {
         place.runtime.ensure_stopped(&found.id, "SIGTERM", WITHIN).await?;
     }
-    place.runtime.ensure_no_container(&name, &place.plan.run).await
+    ensure_unkept(place).await
+}
+
+/// The places are free; the door stands as it stood.
+pub(in crate::engine) async fn ensure_unkept(place: &Place) -> Result<(), Trouble> {
+    place.runtime.ensure_no_container(&helper_name(place), &place.plan.run).await
 }
 
 /// As wide as the side that serves has it.
@@ -100,6 +109,11 @@ pub(in crate::engine) async fn ensure_open(session: &Session, wide: u64) -> Resu
 
 pub(in crate::engine) async fn ensure_shut(session: &Session) -> Result<(), Trouble> {
     session.run(&format!("SET GLOBAL max_connections = {}", least(session.is_mariadb()))).await
+}
+
+/// A condition: a window of this run has shut it, and it was not opened for good since.
+pub(in crate::engine) fn was_shut(mariadb: bool, wide: u64) -> String {
+    format!("@@GLOBAL.max_connections IN ({}, {})", least(mariadb), ajar(wide))
 }
 
 /// A condition: it is shut.

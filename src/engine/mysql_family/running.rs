@@ -48,7 +48,7 @@ pub(in crate::engine) async fn ensure_let_in(
             Err(trouble) => {
                 match turned(&trouble) {
                     // By an earlier process of this run, which is gone.
-                    Some(Turned::Full) => door::ensure_free(place).await?,
+                    Some(Turned::Full) => door::ensure_ajar(place).await?,
                     Some(Turned::Away) => follows().await?,
                     _ => {}
                 }

@@ -33,6 +33,8 @@ pub(in crate::engine) struct Said {
     /// Tables that the server encrypts.
     pub(in crate::engine) encrypted: u64,
     pub(in crate::engine) connected: Option<u64>,
+    /// What a copy by statements would leave out, where that was asked.
+    pub(in crate::engine) not_carried: Vec<String>,
     /// Has every right we need.
     pub(in crate::engine) may_all: bool,
 }
@@ -95,6 +97,7 @@ pub(in crate::engine) async fn said(session: &Session) -> Result<Said, Trouble> 
         may_all: may_all(session).await?,
         channels: 0,
         encrypted: 0,
+        not_carried: Vec::new(),
     })
 }
 

@@ -2,7 +2,6 @@
 
 use super::{alike, noted, passed, refused, unless_allowed};
 use crate::engine::Check;
-use crate::engine::mysql_family::door;
 use crate::engine::mysql_family::said::Said;
 use crate::plan::Plan;
 
@@ -17,7 +16,7 @@ pub(super) fn checks(v1: &Said, plan: Option<&Plan>) -> Vec<Check> {
         alike::long_transactions(v1),
         alike::semi_sync(v1),
         alike::secure(v1),
-        places(v1, plan),
+        alike::places(v1, plan, true),
         alike::events(v1),
     ]
 }
@@ -58,29 +57,6 @@ fn leader(v1: &Said) -> Check {
         0 => passed(id, "V1 follows nobody"),
         _ => refused(id, "V1 is a replica of another server", "move the server it follows, or RESET SLAVE ALL on V1"),
     }
-}
-
-/// Sessions of a window's own: fencing and ending, the switch, one that is kept, V2's, one to be refused.
-const WINDOW: u64 = 6;
-
-/// The run's own sessions are among those that are connected later.
-fn places(v1: &Said, plan: Option<&Plan>) -> Check {
-    let id = "free-connections";
-    if plan.is_some() {
-        return passed(id, "counted before the run began");
-    }
-    let (Some(most), Some(now)) = (v1.number("max_connections"), v1.connected) else {
-        return refused(id, "V1 does not say how many connections it takes, and has", "see SHOW STATUS on V1");
-    };
-    let (ours, free) = (door::places(true) + WINDOW, most.saturating_sub(now));
-    if free >= ours {
-        return passed(id, format!("{free} of {most} are free, the run needs {ours}"));
-    }
-    refused(
-        id,
-        format!("{free} of {most} are free, and the run needs {ours}"),
-        format!("SET GLOBAL max_connections = {}", most + ours),
-    )
 }
 
 /// Sessions that come in there are not counted with the others.

@@ -6,7 +6,12 @@ use crate::engine::mariadb::seed::DUMP;
 use crate::engine::mysql_family::said::Said;
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
-    vec![log_kept(found.v1), alike::room(found.v1, found.v2, found.limits), seed_as_possible(found.seed)]
+    vec![
+        log_kept(found.v1),
+        alike::room(found.v1, found.v2, found.limits),
+        seed_as_possible(found.seed),
+        alike::carried(found.v1),
+    ]
 }
 
 /// By what ordinary machines do, and what a new data directory takes.

@@ -21,6 +21,7 @@ pub(super) fn checks(v1: &Said, own: &Own, plan: Option<&Plan>) -> Vec<Check> {
         alike::semi_sync(v1),
         alike::secure(v1),
         own_eyes(v1),
+        alike::places(v1, plan, false),
         alike::events(v1),
     ]
 }

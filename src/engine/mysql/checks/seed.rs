@@ -7,7 +7,11 @@ use crate::engine::mysql::dialect::Version;
 use crate::engine::mysql::seed::Seed;
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
-    vec![log_kept(found), alike::room(found.v1, found.v2, found.limits), seed_as_possible(found)]
+    let mut checks = vec![log_kept(found), alike::room(found.v1, found.v2, found.limits), seed_as_possible(found)];
+    if seed(found) == Seed::Dump {
+        checks.push(alike::carried(found.v1));
+    }
+    checks
 }
 
 /// From here on V1's pages are copied, where nobody says otherwise.

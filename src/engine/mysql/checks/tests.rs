@@ -10,6 +10,7 @@ fn server(version: &str) -> Said {
     Said {
         version: version.into(),
         may_all: true,
+        connected: Some(3),
         variables: on(&[
             ("log_bin", "ON"),
             ("binlog_format", "ROW"),
@@ -17,6 +18,7 @@ fn server(version: &str) -> Said {
             ("gtid_mode", "ON"),
             ("server_id", "1"),
             ("performance_schema", "ON"),
+            ("max_connections", "151"),
         ]),
         ..Said::default()
     }
@@ -60,6 +62,7 @@ fn what_cannot_be_followed_or_fenced_is_refused_by_name() {
     assert_eq!(set("super_read_only", "ON"), ["writable"]);
     assert_eq!(set("rpl_semi_sync_source_enabled", "ON"), ["semi-sync"]);
     assert_eq!(set("require_secure_transport", "ON"), ["secure-transport"]);
+    assert_eq!(set("max_connections", "9"), ["free-connections"]);
     assert_eq!(set("gtid_mode", "OFF"), Vec::<String>::new(), "the run turns it on");
     assert_eq!(refusals(&Said { prepared: 1, ..server("9.7.4") }), ["prepared-transactions"]);
     assert_eq!(refusals(&Said { channels: 1, ..server("9.7.4") }), ["is-no-replica"]);
