@@ -116,6 +116,7 @@ impl MariadbServer {
             &self.place,
             async || Ok(position::now(&leader).await?.gtids),
             async |gtids: &String| follow::has(session, gtids).await,
+            async || follow::refuse_dead(&self.place).await,
         )
         .await
     }

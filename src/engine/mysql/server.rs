@@ -112,6 +112,7 @@ impl MysqlServer {
             &self.place,
             async || Ok(position::now(&leader).await?.set),
             async |set: &String| follow::has(session, set).await,
+            async || follow::refuse_dead(&self.place).await,
         )
         .await
     }

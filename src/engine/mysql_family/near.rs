@@ -9,11 +9,12 @@ use crate::wait::{self, Limit, Look, Wait};
 /// What V2 may take to apply V1's last write, at the moment the window is about to begin.
 const NEAR: Duration = Duration::from_millis(10);
 
-/// `now`: where the leader is; `has`: whether the follower has that.
+/// `now`: where the leader is; `has`: whether the follower has that; `in_vain`: an error where it never will.
 pub(in crate::engine) async fn until_near<P>(
     place: &Place,
     now: impl AsyncFn() -> Result<P, Trouble>,
     has: impl AsyncFn(&P) -> Result<bool, Trouble>,
+    in_vain: impl AsyncFn() -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
     let wait = Wait {
         what: "V2 to be only milliseconds behind",
@@ -28,10 +29,11 @@ pub(in crate::engine) async fn until_near<P>(
         let applied = wait::until(near, &place.tell, async || {
             Ok(if has(&at).await? { Look::Done(()) } else { Look::NotYet("not yet".into()) })
         });
-        Ok(match applied.await {
-            Ok(()) => Look::Done(()),
-            Err(_) => Look::NotYet("it takes more than 10 ms to apply V1's last write".into()),
-        })
+        if applied.await.is_ok() {
+            return Ok(Look::Done(()));
+        }
+        in_vain().await?;
+        Ok(Look::NotYet("it takes more than 10 ms to apply V1's last write".into()))
     })
     .await
 }

@@ -36,10 +36,13 @@ pub(super) fn binary_log(v1: &Said, allow: &[String]) -> Check {
     )
 }
 
-/// Where statements go over as such, those that could give another result go in rows.
+/// With MIXED a statement goes over as such unless it could give another result.
 fn log_format(v1: &Said) -> Check {
     if v1.variable("binlog_format") == "MIXED" {
-        return noted("row-format", "statements go over as statements where the server holds that for safe (MIXED)");
+        return noted(
+            "row-format",
+            "MIXED: sessions that begin during the run log rows; older ones log statements where the server holds that for safe",
+        );
     }
     alike::row_format(v1)
 }
