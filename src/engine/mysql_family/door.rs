@@ -16,8 +16,8 @@ use crate::wait::{self, Limit};
 /// What a helper may take to open the door and end.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// `$1`: how many; `$2`: how wide the door is when it is ajar. By SIGTERM it is set ajar, and the helper ends: whoever wants to
-/// get in after a tool that is gone would have to be faster than all clients.
+/// `$1`: how many; `$2`: how wide the door is when it is ajar; `$3`: when it is shut. By SIGTERM a shut one is set ajar, and the
+/// helper ends: whoever wants to get in after a tool that is gone would have to be faster than all clients.
 const SCRIPT: &str = r#"
 client=$(command -v mariadb || command -v mysql) || { echo "no client program in the image"; exit 1; }
 mkfifo /tmp/here
@@ -31,11 +31,13 @@ for ((n = 0; n < $1; n++)); do
   [ "$said" = here ] || { echo "$said"; exit 1; }
 done
 open() {
-  printf "SET GLOBAL max_connections = %s;\nSELECT 'open';\n" "$1" >&"$place"
+  printf "SET GLOBAL max_connections = CAST(IF(@@GLOBAL.max_connections = %s, %s, @@GLOBAL.max_connections) AS UNSIGNED);\n" \
+    "$1" "$2" >&"$place"
+  echo "SELECT 'open';" >&"$place"
   read -r -t 3 said <&9
   exit 0
 }
-trap 'open "$2"' TERM
+trap 'open "$3" "$2"' TERM
 trap '' PIPE
 echo ready
 tail -f /dev/null &
@@ -67,7 +69,7 @@ pub(in crate::engine) async fn ensure_taken(place: &Place, mariadb: bool, wide: 
     let password = accounts::password(place, names::ADMIN_SECRET)?;
     let options = client_file::text(&names::admin(plan), &password, "127.0.0.1", connect::port(place));
     let mut entrypoint = ["bash", "-c", SCRIPT, "door"].map(str::to_owned).to_vec();
-    entrypoint.extend([places(mariadb), ajar(wide)].map(|number| number.to_string()));
+    entrypoint.extend([places(mariadb), ajar(wide), least(mariadb)].map(|number| number.to_string()));
     let spec = HelperSpec {
         name: helper_name(place),
         image: plan.v2.image_id.clone(),
