@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::before::Before;
 use super::checks::mount_of;
+use super::session::Timeouts;
 use super::{auto_conf, connect, files, names, standby};
 use crate::engine::{Place, Side};
 use crate::runtime::{Container, File, HelperSpec, State};
@@ -64,6 +65,14 @@ pub(super) async fn ensure_rewound(place: &Place, keep: &str) -> Result<(), Trou
     rewound
 }
 
+/// pg_rewind (up to 15) reads the other side's timeline from its last checkpoint, and the one that follows a promotion may take
+/// minutes: before its end the copy would ask for a point on the timeline before. On a busy server it takes its time.
+async fn checkpoint(source: &Place) -> Result<(), Trouble> {
+    let limit = Limit { name: "limits.catch-up", value: source.plan.limits.catch_up.0 };
+    let what = format!("a checkpoint on {}", source.side);
+    wait::within(limit, &what, async { connect::either(source, Timeouts::NONE).await?.run("CHECKPOINT").await }).await
+}
+
 async fn rewind(place: &Place) -> Result<(), Trouble> {
     let plan = &place.plan;
     let before = Before::of(plan)?;
@@ -75,6 +84,7 @@ async fn rewind(place: &Place) -> Result<(), Trouble> {
         .ok_or_else(|| Trouble::failed(format!("{}'s data is in no volume: it cannot be rewound", place.side)))?;
     let source = Place { side: place.side.other(), ..place.clone() };
     refuse_shared(&connect::found(&source).await?, &mounts)?;
+    checkpoint(&source).await?;
     let (uid, gid) = if place.side == Side::V1 { before.owners[0] } else { before.owners[1] };
     let (host, port, user) =
         (standby::host_of_other(place).await?, connect::port(&source).to_string(), names::admin(plan));

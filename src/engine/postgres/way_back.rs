@@ -191,8 +191,6 @@ async fn again(place: &Place) -> Result<String, Trouble> {
         Some(fence) => fence,
         None => files::text(place, "pg_hba.conf").await?,
     };
-    let v2 = Place { side: Side::V2, ..place.clone() };
-    checkpoint(&v2).await?;
     let rewound = rewind::ensure_rewound(place, &fence).await;
     files::write(place, "pg_hba.conf", fence.as_bytes()).await?;
     rewound?;
@@ -202,13 +200,4 @@ async fn again(place: &Place) -> Result<String, Trouble> {
     rewind::ended(place).await?;
     place.runtime.ensure_started(&place.plan.v1.id).await?;
     follow::until_following(place).await.map(|(_, how)| how)
-}
-
-/// pg_rewind reads V2's timeline from its last checkpoint. On a busy V2 that takes its time.
-async fn checkpoint(v2: &Place) -> Result<(), Trouble> {
-    let limit = Limit { name: "limits.catch-up", value: v2.plan.limits.catch_up.0 };
-    wait::within(limit, "a checkpoint on V2", async {
-        connect::either(v2, Timeouts::NONE).await?.run("CHECKPOINT").await
-    })
-    .await
 }
