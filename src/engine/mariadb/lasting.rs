@@ -28,11 +28,16 @@ pub(super) async fn ensure_lifted(place: &Place) -> Result<(), Trouble> {
     place.runtime.ensure_restart_policy(&connect::container(place).await?, &place.plan.v1_restart_policy).await
 }
 
-/// A V1 that ended while the fence was on it, or was started with it, is started without.
+/// A V1 that ended while any half of the fence was on it, or was started with it, is started without.
 pub(super) async fn ensure_started_without(place: &Place) -> Result<(), Trouble> {
+    let kept_down = connect::found(place).await?.restart_policy != place.plan.v1_restart_policy;
     let fenced = option_file::is_fenced(place).await?;
-    ensure_lifted(place).await?;
-    if fenced { ensure_reachable(place).await } else { Ok(()) }
+    if fenced || kept_down {
+        // Before it is lifted: a tool that dies in between must find again that the fence was there.
+        option_file::ensure(place, Role::Leads).await?;
+        ensure_reachable(place).await?;
+    }
+    ensure_lifted(place).await
 }
 
 /// Its file is that of a follower. One that was kept from everybody, and has started so, is started anew.

@@ -29,7 +29,8 @@ async fn follows(place: &Place, kept: Option<Rc<Session>>) -> Result<String, Tro
     refuse_errant(&session, place).await?;
     if session.named("SHOW SLAVE STATUS").await?.is_none() {
         // All it has is on V2: from there it goes on.
-        let own = session.text("SELECT @@GLOBAL.gtid_binlog_pos").await?.unwrap_or_default();
+        let own = session.text("SELECT @@GLOBAL.gtid_binlog_pos").await?;
+        let own = own.ok_or_else(|| Trouble::failed(format!("{} does not say what it has written", place.side)))?;
         session.run(&format!("SET GLOBAL gtid_slave_pos = {}", literal(&own))).await?;
     }
     let (_, sentence) = follow::ensure_following(place).await?;

@@ -1,14 +1,12 @@
 //! The survey: V1 and V2's image, looked at without touching anything.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::before::{self, Before, Made};
 use super::checks::{self, Found};
 use super::{dialect, machine, position, said};
-use crate::config::quantity::Bytes;
 use crate::engine::mysql_family::connect::Timeouts;
-use crate::engine::mysql_family::said::Said;
+use crate::engine::mysql_family::said::{self as alike, Said};
 use crate::engine::mysql_family::{container, settings};
 use crate::engine::mysql_wire::copy;
 use crate::engine::{Serving, Survey, SurveyRequest};
@@ -28,7 +26,9 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
     let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
     let data = v1.variable("datadir").trim_end_matches('/').to_owned();
     let v1_free = ask.runtime.free_bytes(&ask.v1.id, &data).await?;
-    let rate = rate(first.as_ref(), position::now(&session).await.ok().as_ref(), began.elapsed());
+    let (second, between) = (position::now(&session).await.ok(), began.elapsed());
+    let at = |at: &Option<position::At>| at.as_ref().map(|at| (at.file.clone(), at.offset));
+    let rate = alike::rate(at(&first), at(&second), between);
     let found = Found {
         v1: &v1,
         own: &own,
@@ -65,21 +65,8 @@ fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Surv
         checks: checks::all(found),
         before: serde_json::to_value(before)
             .map_err(|error| Trouble::bug("the survey cannot be written").because(error))?,
-        facts: facts(found),
+        facts: alike::facts(found.v1, found.v2, found.v1_free, found.write_rate),
     })
-}
-
-fn facts(found: &Found<'_>) -> BTreeMap<String, String> {
-    let unknown = || "unknown".to_owned();
-    [
-        ("size", Bytes(found.v1.bytes).to_string()),
-        ("schemas", found.v1.schemas.to_string()),
-        ("writes", found.write_rate.map_or_else(unknown, |rate| format!("{}/s", Bytes(rate)))),
-        ("free on V1's disk", found.v1_free.map_or_else(unknown, |free| Bytes(free).to_string())),
-        ("free on V2's disk", found.v2.free.map_or_else(unknown, |free| Bytes(free).to_string())),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
 }
 
 fn before(found: &Found<'_>, owner: (u64, u64)) -> Result<Before, Trouble> {
@@ -109,28 +96,4 @@ pub(super) async fn serving(ask: &Serving<'_>) -> Result<before::Serving, Troubl
     let session = container::inside(ask.runtime, ask.container, ask.access).session(PATIENCE).await?;
     let variables = settings::in_force(&session).await?;
     checks::serving(&Said { variables, ..Said::default() })
-}
-
-/// Within one file: what lies between two offsets. Nothing where the file changed meanwhile.
-fn rate(first: Option<&position::At>, second: Option<&position::At>, between: Duration) -> Option<u64> {
-    let (first, second) = (first?, second?);
-    if first.file != second.file || between < Duration::from_millis(50) {
-        return None;
-    }
-    let bytes = second.offset.checked_sub(first.offset)?;
-    Some(bytes.saturating_mul(1000) / u64::try_from(between.as_millis()).ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_needs_two_places_in_one_file() {
-        let at = |file: &str, offset| position::At { file: file.into(), offset, set: String::new() };
-        let half = Duration::from_millis(500);
-        assert_eq!(rate(Some(&at("b.1", 1000)), Some(&at("b.1", 3000)), half), Some(4000));
-        assert_eq!(rate(Some(&at("b.1", 1000)), Some(&at("b.2", 3000)), half), None);
-        assert_eq!(rate(None, Some(&at("b.1", 3000)), half), None);
-    }
 }

@@ -1,6 +1,7 @@
 //! The window on V1: [`Window`] for MySQL.
 //!
-//! The door is `max_connections`, with every place behind it taken. The fence is `super_read_only`, which holds everybody; both are in memory until `disarm`.
+//! The door is `max_connections`, with every place behind it taken. The fence is `super_read_only`, which holds everybody; both
+//! are in memory until `disarm`.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

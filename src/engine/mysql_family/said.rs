@@ -1,7 +1,10 @@
 //! One look at a server: what the prechecks need to know of it, as far as it is alike.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::machine::Machine;
+use crate::config::quantity::Bytes;
 use crate::engine::mysql_wire::session::Session;
 use crate::trouble::Trouble;
 
@@ -140,4 +143,51 @@ async fn may_all(session: &Session) -> Result<bool, Trouble> {
         )
         .await?;
     Ok(needed.iter().all(|right| has.iter().any(|has| has == right)))
+}
+
+/// What is worth showing of both sides.
+pub(in crate::engine) fn facts(
+    v1: &Said,
+    v2: &Machine,
+    v1_free: Option<u64>,
+    rate: Option<u64>,
+) -> BTreeMap<String, String> {
+    let unknown = || "unknown".to_owned();
+    [
+        ("size", Bytes(v1.bytes).to_string()),
+        ("schemas", v1.schemas.to_string()),
+        ("writes", rate.map_or_else(unknown, |rate| format!("{}/s", Bytes(rate)))),
+        ("free on V1's disk", v1_free.map_or_else(unknown, |free| Bytes(free).to_string())),
+        ("free on V2's disk", v2.free.map_or_else(unknown, |free| Bytes(free).to_string())),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// Bytes a second, from two places in a log: within one file, what lies between two offsets. Nothing where the file changed
+/// meanwhile.
+pub(in crate::engine) fn rate(
+    first: Option<(String, u64)>,
+    second: Option<(String, u64)>,
+    between: Duration,
+) -> Option<u64> {
+    let ((file, from), (same, to)) = (first?, second?);
+    if file != same || between < Duration::from_millis(50) {
+        return None;
+    }
+    Some(to.checked_sub(from)?.saturating_mul(1000) / u64::try_from(between.as_millis()).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_needs_two_places_in_one_file() {
+        let half = Duration::from_millis(500);
+        let at = |file: &str, offset| Some((file.to_owned(), offset));
+        assert_eq!(rate(at("b.1", 1000), at("b.1", 3000), half), Some(4000));
+        assert_eq!(rate(at("b.1", 1000), at("b.2", 3000), half), None);
+        assert_eq!(rate(None, at("b.1", 3000), half), None);
+    }
 }

@@ -57,6 +57,8 @@ pub(super) async fn ensure_rewound(place: &Place, keep: &str) -> Result<(), Trou
             None => Err(Trouble::failed("a rewind was cut off: its data can be trusted no more")),
         };
     }
+    // Before the mark: what fails here has touched nothing.
+    checkpoint(&Place { side: place.side.other(), ..place.clone() }).await?;
     mark(place, keep).await?;
     let rewound = rewind(place).await;
     if rewound.is_err() {
@@ -84,7 +86,6 @@ async fn rewind(place: &Place) -> Result<(), Trouble> {
         .ok_or_else(|| Trouble::failed(format!("{}'s data is in no volume: it cannot be rewound", place.side)))?;
     let source = Place { side: place.side.other(), ..place.clone() };
     refuse_shared(&connect::found(&source).await?, &mounts)?;
-    checkpoint(&source).await?;
     let (uid, gid) = if place.side == Side::V1 { before.owners[0] } else { before.owners[1] };
     let (host, port, user) =
         (standby::host_of_other(place).await?, connect::port(&source).to_string(), names::admin(plan));
