@@ -19,9 +19,13 @@ pub(in crate::engine) fn timeouts(place: &Place) -> Timeouts {
     Timeouts::short(place.plan.limits.statement.0)
 }
 
-/// Its server runs, and lets us in.
+/// Its server runs, and lets us in: it has had our account since it was made, or since the run began.
 pub(in crate::engine) async fn ensure_running(place: &Place) -> Result<Session, Trouble> {
-    ensure_let_in(place, async || Ok(())).await
+    let stranger = async || {
+        Err(Trouble::failed(format!("{}'s server does not know the run's own account", place.side))
+            .hint(format!("its data is not what was made for it: is {} still on the same disk?", connect::data(place))))
+    };
+    ensure_let_in(place, stranger).await
 }
 
 /// The same. Whom it does not know comes to it by the other side's log: `follows` is asked meanwhile whether that is in vain.

@@ -17,7 +17,7 @@ use tokio_util::bytes::Bytes;
 use self::pieces::Piece;
 use super::super::session::{Session, code_of, values};
 use super::fit_writer;
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Name};
 use crate::tell::{Teller, Unit};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
@@ -106,15 +106,22 @@ struct Work<'a> {
     total: u64,
 }
 
+/// No space for a file; no space for a table, as the server puts it.
+const FULL: [u16; 2] = [1021, 1114];
+
+fn not_copied(table: &Name, trouble: Trouble) -> Trouble {
+    let (why, hint) = match code_of(&trouble) {
+        Some(code) if FULL.contains(&code) => (": V2's disk is full", "make room, or let V2's volume be elsewhere"),
+        _ => ("", "run again: the copy begins anew"),
+    };
+    Trouble::failed(format!("table {table} was not copied{why}")).because(trouble).hint(hint)
+}
+
 impl Work<'_> {
     async fn pair(&self, from: &Session, to: &Session) -> Result<(), Trouble> {
         loop {
             let Some(piece) = self.left.borrow_mut().pop_front() else { return Ok(()) };
-            self.piece(&piece, from, to).await.map_err(|trouble| {
-                Trouble::failed(format!("table {} was not copied", piece.table.name))
-                    .because(trouble)
-                    .hint("run again: the copy begins anew")
-            })?;
+            self.piece(&piece, from, to).await.map_err(|trouble| not_copied(&piece.table.name, trouble))?;
         }
     }
 
