@@ -1,63 +1,21 @@
 //! The window against a real server: what the crash matrix assumes of it must be true of MariaDB.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-use secrecy::SecretString;
 
 use super::before::{Before, Made, Options, Serving};
 use super::window::MariadbWindow;
 use super::{give_back, window};
-use crate::engine::mysql_family::connect::{self, Login, Session, Timeouts};
-use crate::engine::mysql_family::{accounts, door, switch};
-use crate::engine::{Access, Place, Secrets, Side, Window};
+use crate::engine::mysql_family::connect::{self, Timeouts};
+use crate::engine::mysql_family::on_a_server::{self as server, docker, patiently, root, writable, write};
+use crate::engine::mysql_family::{door, switch};
+use crate::engine::{Place, Window};
 use crate::plan::Plan;
 use crate::plan::tests::any_plan;
-use crate::runtime::docker::Docker;
-use crate::runtime::{Attachment, Runtime};
-use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
 const IMAGE: &str = "switchover-test/mariadb:10.11";
-
-#[derive(Default)]
-struct InMemory(RefCell<BTreeMap<String, SecretString>>);
-
-impl Secrets for InMemory {
-    fn secret(&self, name: &str) -> Result<SecretString, Trouble> {
-        let mut all = self.0.borrow_mut();
-        Ok(all.entry(name.into()).or_insert_with(|| uuid::Uuid::new_v4().to_string().into()).clone())
-    }
-    fn forget(&self, _: &str) -> Result<(), Trouble> {
-        Ok(())
-    }
-}
-
-/// A server prepared as `prepare-v1` does, with a client's table; gone when dropped.
-struct World {
-    place: Place,
-    network: String,
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let label = format!("label=switchover.run={}", self.place.plan.run);
-        for helper in docker(&["ps", "-aq", "--filter", &label]).lines() {
-            docker(&["rm", "-f", helper]);
-        }
-        docker(&["rm", "-fv", &self.place.plan.v1.id]);
-        docker(&["network", "rm", &self.network]);
-    }
-}
-
-fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker").args(args).output().expect("docker runs");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 fn before() -> serde_json::Value {
     let serving = Serving {
@@ -96,61 +54,6 @@ pub(super) fn plan() -> Plan {
     Plan { before: before(), v1_restart_policy: "unless-stopped".into(), ..any_plan() }
 }
 
-async fn world() -> World {
-    let runtime = Docker::connect(None, None).await.unwrap();
-    let mut plan = plan();
-    plan.run = uuid::Uuid::now_v7().to_string();
-    plan.private_network = format!("switchover-test-{}", plan.tag());
-    let network = plan.private_network.clone();
-    runtime.ensure_network(&network, true, &plan.labels("both")).await.unwrap();
-    let of_image =
-        ["-e", "MARIADB_ROOT_PASSWORD=secret", "-e", "MARIADB_INITDB_SKIP_TZINFO=1", IMAGE, "--log-bin=binlog"];
-    let run = ["run", "-d", "--label", "switchover.test=1", "--restart", "unless-stopped"];
-    plan.v1.id = docker(&[&run[..], &of_image].concat());
-    plan.v1.port = 3306;
-    plan.v2.image_id = runtime.image(IMAGE).await.unwrap().expect("the image is there").id;
-    let on = Attachment { network: network.clone(), ..Attachment::default() };
-    runtime.ensure_joined(&plan.v1.id, &on).await.unwrap();
-    let place = Place {
-        side: Side::V1,
-        plan: Rc::new(plan),
-        runtime: Rc::new(runtime),
-        secrets: Rc::new(InMemory::default()),
-        access: Access::default(),
-        tell: Teller::silent(),
-    };
-    let world = World { place, network };
-    let session =
-        patiently("the server", async || connect::inside(&world.place, Timeouts::short(Duration::from_secs(5))).await)
-            .await;
-    accounts::ensure(&session, &world.place).await.unwrap();
-    session.run("CREATE DATABASE shop").await.unwrap();
-    session.run("CREATE TABLE shop.t (n int)").await.unwrap();
-    world
-}
-
-async fn patiently<T>(what: &str, mut act: impl AsyncFnMut() -> Result<T, Trouble>) -> T {
-    let wait = Wait {
-        what,
-        limit: Limit { name: "test", value: Duration::from_secs(180) },
-        every: Duration::from_millis(50),
-        kind: Kind::Failed,
-    };
-    let look = async || Ok(act().await.map_or_else(|trouble| Look::NotYet(trouble.one_line()), Look::Done));
-    wait::until(wait, &Teller::silent(), look).await.unwrap()
-}
-
-/// As many applications come: with every right.
-async fn root(place: &Place) -> Result<Session, Trouble> {
-    let password: SecretString = "secret".into();
-    let login = Login { user: "root", password: Some(&password) };
-    Session::open(connect::stream(place).await?, &login, Timeouts::short(Duration::from_secs(30))).await
-}
-
-async fn write(session: &Session) -> Result<(), Trouble> {
-    session.run("INSERT INTO shop.t VALUES (1)").await
-}
-
 async fn armed(place: &Place, attempt: u32, cap: Duration) -> MariadbWindow {
     door::ensure_taken(place, true, 151).await.unwrap();
     let give_back = give_back::statements(&Before::of(&place.plan).unwrap().serving);
@@ -160,17 +63,9 @@ async fn armed(place: &Place, attempt: u32, cap: Duration) -> MariadbWindow {
     window
 }
 
-async fn writable(place: &Place) {
-    patiently("V1 to take writes", async || write(&root(place).await?).await).await;
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "a closure is written where it is called")]
 fn on_a_server(test: impl AsyncFn(&Place)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let world = world().await;
-        test(&world.place).await;
-    });
+    let run = ["-e", "MARIADB_INITDB_SKIP_TZINFO=1", "--restart", "unless-stopped"];
+    server::on_a_server(plan(), IMAGE, &run, &["--log-bin=binlog"], test);
 }
 
 #[test]

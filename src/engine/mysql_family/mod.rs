@@ -15,6 +15,8 @@ pub(in crate::engine) mod locks;
 pub(in crate::engine) mod machine;
 pub(in crate::engine) mod names;
 pub(in crate::engine) mod near;
+#[cfg(test)]
+pub(in crate::engine) mod on_a_server;
 pub(in crate::engine) mod one_run;
 pub(in crate::engine) mod probe;
 pub(in crate::engine) mod running;
