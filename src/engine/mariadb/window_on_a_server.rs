@@ -69,7 +69,7 @@ fn on_a_server(test: impl AsyncFn(&Place)) {
 }
 
 #[test]
-fn the_window_shuts_mysql_in_the_order_of_the_story() {
+fn the_window_shuts_mariadb_in_the_order_of_the_story() {
     on_a_server(async |place| {
         let running = root(place).await.unwrap();
         let kept = Rc::new(connect::admin(place, Timeouts::short(Duration::from_secs(5))).await.unwrap());
@@ -102,7 +102,7 @@ fn the_window_shuts_mysql_in_the_order_of_the_story() {
 }
 
 #[test]
-fn the_switch_gives_mysql_back_with_nobody_typing_anything() {
+fn the_switch_gives_mariadb_back_with_nobody_typing_anything() {
     on_a_server(async |place| {
         // Frozen past the cap.
         let cap = Duration::from_secs(2);
@@ -170,7 +170,19 @@ fn a_durable_fence_outlasts_the_switch_and_a_restart() {
 }
 
 #[test]
-fn a_restart_in_the_window_gives_mysql_back() {
+fn a_v1_that_ended_under_half_a_fence_serves_again() {
+    on_a_server(async |place| {
+        place.runtime.ensure_restart_policy(&place.plan.v1.id, "no").await.unwrap();
+        docker(&["kill", &place.plan.v1.id]);
+        give_back::ensure_given_back(place, &[]).await.expect("the policy was ours, and so is the start");
+        writable(place).await;
+        let policy = docker(&["inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", &place.plan.v1.id]);
+        assert_eq!(policy, "unless-stopped");
+    });
+}
+
+#[test]
+fn a_restart_in_the_window_gives_mariadb_back() {
     on_a_server(async |place| {
         let window = armed(place, 1, Duration::from_secs(600)).await;
         window.shut_door().await.unwrap();
