@@ -22,6 +22,7 @@ pub mod mariadb;
 pub mod mysql;
 mod mysql_family;
 mod mysql_wire;
+mod orders;
 mod place;
 pub mod postgres;
 mod tries;

@@ -67,3 +67,13 @@ pub(in crate::engine) fn data(place: &Place) -> &str {
         Side::V2 => &place.plan.v2.data,
     }
 }
+
+/// Nobody but its own server works on a data directory: whoever changes one from outside asks this first.
+pub(in crate::engine) fn refuse_shared(other: &Container, mounts: &[(String, String, bool)]) -> Result<(), Trouble> {
+    match mounts.iter().find(|(source, ..)| other.mounts.iter().any(|theirs| theirs.source == *source)) {
+        None => Ok(()),
+        Some((source, ..)) => {
+            Err(Trouble::person(format!("{source} is mounted by {}, too: its data is left alone", other.name)))
+        }
+    }
+}

@@ -197,6 +197,23 @@ pub struct Container {
     pub health_check: Option<HealthCheck>,
 }
 
+impl Container {
+    /// The mount that holds `path`: the deepest one.
+    pub fn mount_of(&self, path: &str) -> Option<&Mount> {
+        let holds = |mount: &&Mount| {
+            let rest = path.strip_prefix(mount.destination.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.mounts.iter().filter(holds).max_by_key(|mount| mount.destination.trim_end_matches('/').len())
+    }
+
+    /// What is at `path` is in a volume or a directory of the host's: another container can be given it, too.
+    pub fn can_share(&self, path: &str) -> bool {
+        let kind = self.mount_of(path).map(|mount| mount.kind);
+        matches!(kind, Some(MountKind::Volume | MountKind::AnonymousVolume | MountKind::Bind))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthCheck {
     pub argv: Vec<String>,

@@ -61,7 +61,7 @@ pub fn for_v2(
     more_data: &[String],
     name: &str,
 ) -> Result<StoragePlan, Trouble> {
-    let home = mount_of(v1, v1_data);
+    let home = v1.mount_of(v1_data);
     if let Some(mount) = home.filter(|mount| mount.read_only) {
         return Err(Trouble::refused(format!("V1's data at {} is mounted read-only", mount.destination)));
     }
@@ -69,7 +69,7 @@ pub fn for_v2(
     let mut places = vec![place(home, v2, v2_data)];
     for extra in more_data {
         if !places.iter().any(|place| is_in(extra, place)) {
-            places.push(place(mount_of(v1, extra), v2, extra));
+            places.push(place(v1.mount_of(extra), v2, extra));
         }
     }
     let data = || std::iter::once(v1_data).chain(more_data.iter().map(String::as_str));
@@ -94,12 +94,6 @@ fn place(v1_mount: Option<&Mount>, v2: &Image, data: &str) -> String {
     let declared = v2.volumes.iter().map(String::as_str).filter(|volume| is_in(data, volume));
     let place = of_v1.or_else(|| declared.max_by_key(|volume| volume.len())).unwrap_or(data);
     clean(place).to_owned()
-}
-
-/// The mount that holds a path: the deepest one.
-fn mount_of<'a>(container: &'a Container, path: &str) -> Option<&'a Mount> {
-    let holding = container.mounts.iter().filter(|mount| is_in(path, &mount.destination));
-    holding.max_by_key(|mount| clean(&mount.destination).len())
 }
 
 fn is_in(path: &str, directory: &str) -> bool {
@@ -145,7 +139,7 @@ fn notes(v1: &Container, v1_data: &str, pattern: Pattern, data_mounts: &[String]
         Pattern::AnonymousVolume => Some("in a volume without a name".to_owned()),
         Pattern::Tmpfs => Some("in memory, and would be gone when it stops".to_owned()),
         Pattern::HostDirectory => {
-            mount_of(v1, v1_data).map(|mount| format!("in the directory {} of the host", mount.source))
+            v1.mount_of(v1_data).map(|mount| format!("in the directory {} of the host", mount.source))
         }
         Pattern::Other => Some("on a mount of a kind we do not know".to_owned()),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::names;
 use super::session::{Login, Session, Timeouts, Turned, turned};
 use super::wire::Wire;
-pub(super) use crate::engine::place::{container, data, found, is_gone, port};
+pub(super) use crate::engine::place::{container, data, found, is_gone, port, refuse_shared};
 use crate::engine::{Access, Place, Side};
 use crate::runtime::{Container, Runtime, Stream};
 use crate::trouble::Trouble;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::before::Before;
-use super::checks::mount_of;
 use super::session::Timeouts;
 use super::{auto_conf, connect, files, names, standby};
 use crate::engine::{Place, Side};
@@ -85,7 +84,7 @@ async fn rewind(place: &Place) -> Result<(), Trouble> {
     let mounts = mounts(place, &container, &before)
         .ok_or_else(|| Trouble::failed(format!("{}'s data is in no volume: it cannot be rewound", place.side)))?;
     let source = Place { side: place.side.other(), ..place.clone() };
-    refuse_shared(&connect::found(&source).await?, &mounts)?;
+    connect::refuse_shared(&connect::found(&source).await?, &mounts)?;
     let (uid, gid) = if place.side == Side::V1 { before.owners[0] } else { before.owners[1] };
     let (host, port, user) =
         (standby::host_of_other(place).await?, connect::port(&source).to_string(), names::admin(plan));
@@ -155,20 +154,10 @@ fn mounts(place: &Place, container: &Container, before: &Before) -> Option<Vec<(
         .chain(before.wal_directory.as_deref());
     let mut all = Vec::new();
     for path in paths {
-        let mount = mount_of(container, path)?;
+        let mount = container.mount_of(path)?;
         all.push((mount.source.clone(), mount.destination.clone(), false));
     }
     all.sort();
     all.dedup();
     Some(all)
-}
-
-/// Nobody but its own server works on a data directory: whoever changes one from outside asks this first.
-pub(super) fn refuse_shared(other: &Container, mounts: &[(String, String, bool)]) -> Result<(), Trouble> {
-    match mounts.iter().find(|(source, ..)| other.mounts.iter().any(|theirs| theirs.source == *source)) {
-        None => Ok(()),
-        Some((source, ..)) => {
-            Err(Trouble::person(format!("{source} is mounted by {}, too: its data is left alone", other.name)))
-        }
-    }
 }

@@ -4,7 +4,7 @@ use super::{Found, Method, noted, passed, refused, some, unless_allowed};
 use crate::config::quantity::Bytes;
 use crate::engine::Check;
 use crate::engine::postgres::logical::{MOST_UNLOGGED, UNLOGGED_ALLOWED};
-use crate::runtime::{Container, Mount, MountKind};
+use crate::runtime::MountKind;
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
     vec![
@@ -23,11 +23,6 @@ pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
         wal_level(found),
         rewind(found),
     ]
-}
-
-/// The mount of the container that holds `path`: the deepest one.
-pub(in super::super) fn mount_of<'a>(container: &'a Container, path: &str) -> Option<&'a Mount> {
-    container.mounts.iter().filter(|mount| is_in(path, &mount.destination)).max_by_key(|mount| mount.destination.len())
 }
 
 fn is_in(path: &str, folder: &str) -> bool {
@@ -98,7 +93,7 @@ fn other_files(found: &Found<'_>) -> Check {
 }
 
 fn carried(found: &Found<'_>, file: &str) -> bool {
-    let mount = mount_of(found.container, file);
+    let mount = found.container.mount_of(file);
     mount.is_some_and(|mount| matches!(mount.kind, MountKind::Bind | MountKind::Volume))
         || found.v2.has.iter().any(|has| has == file)
 }
@@ -142,7 +137,7 @@ fn nested_mounts(found: &Found<'_>) -> Check {
 fn storage(found: &Found<'_>) -> Check {
     let id = "storage";
     let data = data(found);
-    let Some(mount) = mount_of(found.container, data) else {
+    let Some(mount) = found.container.mount_of(data) else {
         return noted(id, format!("{data} is in V1's container itself, not in a volume; V2 gets a volume"));
     };
     match mount.kind {

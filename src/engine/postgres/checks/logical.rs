@@ -126,7 +126,7 @@ fn wal_level(found: &Found<'_>) -> Check {
 
 /// By us, through the engine.
 fn cannot_be_restarted(found: &Found<'_>) -> Option<&'static str> {
-    let data = super::mount_of(found.container, found.moving.setting("data_directory"));
+    let data = found.container.mount_of(found.moving.setting("data_directory"));
     if found.moving.on_command_line("wal_level") {
         Some("it is set on V1's command line, which stays as it is")
     } else if found.container.auto_remove {

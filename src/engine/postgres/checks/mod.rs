@@ -17,7 +17,7 @@ mod moving;
 mod room;
 mod seed;
 
-pub(super) use fixed::{mount_of, outside_files};
+pub(super) use fixed::outside_files;
 pub(super) use image::{is_same_order, libraries_of};
 pub(super) use logical::for_another_version;
 pub(super) use seed::{is_in_mounts, seed, seed_time};

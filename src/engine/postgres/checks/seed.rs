@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::super::seed::Seed;
-use super::{Found, Method, method, mount_of, noted, passed, refused, some};
+use super::{Found, Method, method, noted, passed, refused, some};
 use crate::config::quantity::Bytes;
 use crate::engine::Check;
 use crate::engine::postgres::machine::major_minor;
-use crate::runtime::{Container, MountKind};
+use crate::runtime::Container;
 
 /// From here on V1's files are copied, where nobody says otherwise: what is done beside the copy (an upgrade) then takes less
 /// than reading every row.
@@ -105,12 +105,9 @@ fn why_not_its_programs(v1: &str, v2: &str) -> Option<String> {
     }
 }
 
-/// All of a server's data is in volumes or directories of the host's, which a helper can be given, too.
+/// All of a server's data is where a helper can be given it, too.
 pub(in super::super) fn is_in_mounts(container: &Container, data: &str, tablespaces: &[String]) -> bool {
-    std::iter::once(data).chain(tablespaces.iter().map(String::as_str)).all(|path| {
-        mount_of(container, path)
-            .is_some_and(|mount| matches!(mount.kind, MountKind::Volume | MountKind::AnonymousVolume | MountKind::Bind))
-    })
+    std::iter::once(data).chain(tablespaces.iter().map(String::as_str)).all(|path| container.can_share(path))
 }
 
 #[cfg(test)]

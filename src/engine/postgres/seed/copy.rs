@@ -82,7 +82,7 @@ pub(in super::super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Tro
     }
     refuse_not_ours(place)?;
     let leader = Place { side: place.side.other(), ..place.clone() };
-    rewind::refuse_shared(&connect::found(&leader).await?, &mounts(place))?;
+    connect::refuse_shared(&connect::found(&leader).await?, &mounts(place))?;
     let session = connect::admin(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
     ensure_no_copy(place).await?;
     ensure_no_sender(&session, place).await?;

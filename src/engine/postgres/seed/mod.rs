@@ -1,7 +1,6 @@
 //! Ways of giving V2 its first copy.
 
 pub(super) mod copy;
-pub(super) mod orders;
 pub(super) mod volume;
 
 use crate::plan::Plan;

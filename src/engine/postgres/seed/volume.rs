@@ -9,11 +9,11 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::copy;
-use super::orders::Orders;
+use crate::engine::orders::Orders;
 use crate::engine::postgres::before::Before;
-use crate::engine::postgres::checks::{is_in_mounts, mount_of};
+use crate::engine::postgres::checks::is_in_mounts;
 use crate::engine::postgres::session::{Session, Timeouts};
-use crate::engine::postgres::{auto_conf, connect, files, names, position, rewind, sessions, standby};
+use crate::engine::postgres::{auto_conf, connect, files, names, position, sessions, standby};
 use crate::engine::{Place, Seeded};
 use crate::runtime::{Container, File, HelperSpec, State};
 use crate::tell::Unit;
@@ -72,7 +72,7 @@ impl Copier {
     pub(in super::super) async fn start(place: &Place, ask: Ask) -> Result<Copier, Trouble> {
         let leader = Place { side: place.side.other(), ..place.clone() };
         let v1 = connect::found(&leader).await?;
-        rewind::refuse_shared(&v1, &copy::mounts(place))?;
+        connect::refuse_shared(&v1, &copy::mounts(place))?;
         let before = Before::of(&place.plan)?;
         let from_files = is_in_mounts(&v1, connect::data(&leader), &before.tablespaces);
         let (uid, gid) = before.owners[1];
@@ -206,7 +206,7 @@ fn begins_at(label: &str) -> Result<String, Trouble> {
 fn of_leader(v1: &Container, data: &str, tablespaces: &[String]) -> Vec<(String, String, bool)> {
     let paths = std::iter::once(data).chain(tablespaces.iter().map(String::as_str));
     let mut all: Vec<(String, String, bool)> = paths
-        .filter_map(|path| mount_of(v1, path))
+        .filter_map(|path| v1.mount_of(path))
         .map(|mount| (mount.source.clone(), format!("{LEADER}{}", mount.destination), true))
         .collect();
     all.sort();

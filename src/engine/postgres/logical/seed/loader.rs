@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::cluster;
 use crate::engine::Place;
+use crate::engine::orders::Orders;
 use crate::engine::postgres::before::Before;
 use crate::engine::postgres::connect;
 use crate::engine::postgres::names;
 use crate::engine::postgres::seed::copy::mounts;
-use crate::engine::postgres::seed::orders::Orders;
 use crate::engine::postgres::session::{Login, Session, Timeouts};
 use crate::engine::postgres::wire::Wire;
 use crate::runtime::{File, HelperSpec, Stream};

@@ -24,7 +24,7 @@ use crate::engine::postgres::names::{self, literal};
 use crate::engine::postgres::seed::{self, Seed, copy};
 use crate::engine::postgres::session::{Session, Timeouts};
 use crate::engine::postgres::wire::Wire;
-use crate::engine::postgres::{connect, files, position, prepare, rewind, sessions, standby};
+use crate::engine::postgres::{connect, files, position, prepare, sessions, standby};
 use crate::engine::{Place, Seeded, Side};
 use crate::runtime::State;
 use crate::trouble::{Kind, Trouble};
@@ -62,7 +62,7 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
         return Ok(Seeded { position: position::position(&mark.lsn, None), bytes: mark.bytes });
     }
     let leader = Place { side: place.side.other(), ..place.clone() };
-    rewind::refuse_shared(&connect::found(&leader).await?, &copy::mounts(place))?;
+    connect::refuse_shared(&connect::found(&leader).await?, &copy::mounts(place))?;
     ensure_no_helper(place).await?;
     let admin = connect::admin(&leader, "switchover", Timeouts::short(place.plan.limits.statement.0)).await?;
     ensure_no_sessions(&admin, place).await?;

@@ -5,7 +5,7 @@ use crate::runtime::{Helper, HelperSpec};
 use crate::trouble::Trouble;
 use crate::wait::{self, Limit};
 
-pub(in super::super) struct Orders {
+pub(in crate::engine) struct Orders {
     place: Place,
     /// `None`: it has ended.
     helper: Option<Box<dyn Helper>>,
@@ -13,7 +13,7 @@ pub(in super::super) struct Orders {
 
 impl Orders {
     /// Of a helper that says `started` when it takes orders.
-    pub(in super::super) async fn start(place: &Place, spec: &HelperSpec, what: &str) -> Result<Orders, Trouble> {
+    pub(in crate::engine) async fn start(place: &Place, spec: &HelperSpec, what: &str) -> Result<Orders, Trouble> {
         let mut orders = Orders { place: place.clone(), helper: Some(place.runtime.helper(spec).await?) };
         match orders.heard(what).await?.as_str() {
             "started" => Ok(orders),
@@ -22,7 +22,7 @@ impl Orders {
     }
 
     /// Done when this returns. `what`: what is being made, for people.
-    pub(in super::super) async fn order(&mut self, order: &str, what: &str) -> Result<(), Trouble> {
+    pub(in crate::engine) async fn order(&mut self, order: &str, what: &str) -> Result<(), Trouble> {
         self.place.tell.waiting(what, "the servers' own programs are at it");
         match self.answer(order, what).await?.as_str() {
             "done" => Ok(()),
@@ -31,7 +31,7 @@ impl Orders {
     }
 
     /// What it answers, without a word: for looks that repeat. A failure is an error.
-    pub(in super::super) async fn answer(&mut self, order: &str, what: &str) -> Result<String, Trouble> {
+    pub(in crate::engine) async fn answer(&mut self, order: &str, what: &str) -> Result<String, Trouble> {
         let Some(helper) = &mut self.helper else { return Err(failed(what, "its helper has ended")) };
         helper.send(order).await?;
         let answer = self.heard(what).await?;
@@ -39,7 +39,7 @@ impl Orders {
     }
 
     /// The next line, where an answer has several.
-    pub(in super::super) async fn heard(&mut self, what: &str) -> Result<String, Trouble> {
+    pub(in crate::engine) async fn heard(&mut self, what: &str) -> Result<String, Trouble> {
         let limit = Limit { name: "limits.total", value: self.place.plan.limits.total.0 };
         let Some(helper) = &mut self.helper else { return Err(failed(what, "its helper has ended")) };
         if let Some(line) = wait::within(limit, what, helper.line()).await? {
@@ -52,7 +52,7 @@ impl Orders {
         Err(failed(what, &format!("its helper ended by itself with code {}: {why}", output.code)))
     }
 
-    pub(in super::super) async fn end(self) -> Result<(), Trouble> {
+    pub(in crate::engine) async fn end(self) -> Result<(), Trouble> {
         match self.helper {
             Some(helper) => helper.end().await.map(drop),
             None => Ok(()),
@@ -66,12 +66,12 @@ fn failed(what: &str, why: &str) -> Trouble {
 }
 
 /// V2's disk, as every server and program of ours says it.
-pub(in super::super) fn is_full(why: &str) -> bool {
+pub(in crate::engine) fn is_full(why: &str) -> bool {
     why.contains("No space left")
 }
 
 /// About a copy that failed.
-pub(in super::super) fn what_to_do(why: &str) -> &'static str {
+pub(in crate::engine) fn what_to_do(why: &str) -> &'static str {
     match is_full(why) {
         true => "V2's disk is full: make room, or let V2's volume be elsewhere; then run again",
         false => "run again: the copy begins anew",
