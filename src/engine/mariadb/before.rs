@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Side;
+use crate::engine::mysql_family::made::Made;
 use crate::plan::Plan;
 use crate::trouble::Trouble;
 
@@ -34,6 +35,9 @@ pub(super) struct Serving {
     pub(super) event_scheduler: String,
     pub(super) sync_binlog: u64,
     pub(super) flush_log: u64,
+    /// `innodb_max_dirty_pages_pct`, as the server has it.
+    #[serde(default)]
+    pub(super) most_dirty: String,
     pub(super) binlog_format: String,
     pub(super) gtid_strict_mode: String,
     pub(super) parallel_threads: u64,
@@ -44,16 +48,6 @@ pub(super) struct Serving {
 pub(super) struct Options {
     pub(super) log_bin: Option<String>,
     pub(super) server_id: Option<u32>,
-}
-
-/// What cannot be changed once a data directory is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Made {
-    pub(super) lower_case_table_names: String,
-    pub(super) page_size: String,
-    pub(super) data_file: String,
-    pub(super) charset: String,
-    pub(super) collation: String,
 }
 
 impl Before {

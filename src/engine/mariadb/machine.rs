@@ -37,6 +37,12 @@ pub(super) async fn folders(runtime: &dyn Runtime, v1: &Container) -> Result<Vec
     Ok(machine::read(&String::from_utf8_lossy(&said.stdout)).folders)
 }
 
+/// Of V1, which runs: its image has the program that copies its pages.
+pub(super) async fn has_backup(runtime: &dyn Runtime, v1: &Container) -> Result<bool, Trouble> {
+    let argv = ["sh", "-c", "command -v mariadb-backup || command -v mariabackup"];
+    Ok(runtime.exec(&v1.id, &Call { argv: &argv, user: None, stdin: b"" }).await?.code == 0)
+}
+
 /// The last of them that is the container's own: a mounted one is its owner's.
 pub(super) fn own_folder(folders: &[String], v1: &Container) -> Option<String> {
     let mounted = |folder: &&String| {

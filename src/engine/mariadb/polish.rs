@@ -1,8 +1,10 @@
-//! V2 is fit to serve: settings in force are V1's, or named.
+//! V2 is fit to serve: settings in force are V1's, or named; and where its pages are V1's, those in V1's cache are in its own.
 
-use crate::engine::Place;
-use crate::engine::mysql_family::settings;
+use super::before::Before;
+use crate::engine::mysql_family::seed::Seed;
+use crate::engine::mysql_family::{settings, warm};
 use crate::engine::mysql_wire::session::Session;
+use crate::engine::{Place, Side};
 use crate::trouble::Trouble;
 
 /// Settings that differ on purpose while V2 follows, or by nature.
@@ -47,5 +49,9 @@ const APART: &[&str] = &[
 
 pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<String, Trouble> {
     let settings = settings::compared(v1, v2, APART, &place.tell).await?;
-    Ok(format!("V1's accounts are on V2; {settings}"))
+    let warmed = match Seed::of(&place.plan) {
+        Seed::Backup | Seed::Volume => warm::ensure_warm(v1, v2, place, Before::of(&place.plan)?.owner(Side::V2)).await,
+        Seed::Dump => "cache as the copy left it".to_owned(),
+    };
+    Ok(format!("V1's accounts are on V2; {settings}; {warmed}"))
 }

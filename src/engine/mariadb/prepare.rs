@@ -1,7 +1,7 @@
 //! V1 can be followed, and put back exactly as it was.
 
 use super::before::Before;
-use super::{give_back, restart};
+use super::{give_back, restart, seed};
 use crate::engine::Place;
 use crate::engine::mysql_family::{accounts, connect, names, one_run, running};
 use crate::engine::mysql_wire::session::Session;
@@ -27,6 +27,7 @@ pub(super) async fn ensure_unfollowable(place: &Place) -> Result<(), Trouble> {
     if Before::of(&place.plan)?.serving.binlog_format == "MIXED" {
         session.run("SET GLOBAL binlog_format = 'MIXED'").await?;
     }
+    seed::ensure_settings_back(&session, place).await?;
     let plan = &place.plan;
     accounts::ensure_no_schema(&session, place).await?;
     accounts::ensure_none(&session, &[names::probe(plan), names::replication(plan), names::admin(plan)]).await

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::before::{self, Before, Made, Options};
+use super::before::{self, Before, Options};
 use super::checks::{self, Found};
-use super::{dialect, machine, position, said, seed};
+use super::{dialect, machine, position, said};
 use crate::engine::mysql_family::connect::Timeouts;
+use crate::engine::mysql_family::made::Made;
 use crate::engine::mysql_family::said::{self as alike, Said};
-use crate::engine::mysql_family::{container, settings};
+use crate::engine::mysql_family::{container, seed, settings, upgrade};
 use crate::engine::mysql_wire::copy;
 use crate::engine::{Serving, Survey, SurveyRequest};
 use crate::runtime::Container;
@@ -27,6 +28,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
     let (began, first) = (Instant::now(), position::now(&session).await.ok());
     let mut v1 = said::said(&session).await?;
     v1.not_carried = copy::inventory(&session, &[]).await?.not_carried;
+    v1.doubtful = upgrade::doubtful(&session).await?;
     let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
     let v1_folders = machine::folders(ask.runtime, ask.v1).await?;
     let folders = [&v1_folders, &v2.folders].map(|folders| machine::own_folder(folders, ask.v1));
@@ -38,6 +40,8 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         v1: &v1,
         v2: &v2,
         folders: &folders,
+        shares: ask.v1.can_share(&data),
+        has_backup: machine::has_backup(ask.runtime, ask.v1).await?,
         v1_free: ask.runtime.free_bytes(&ask.v1.id, &data).await?,
         write_rate: rate,
         allow: ask.allow,
@@ -52,14 +56,15 @@ fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Surv
     let version = |text: &str| {
         dialect::Version::read(text).map_or_else(|| text.to_owned(), |v| format!("{}.{}.{}", v.0, v.1, v.2))
     };
+    let seed = checks::seed(found);
     let port = found.v1.variable("port").parse().map_err(|_| Trouble::bug("V1's port is no number"))?;
     Ok(Survey {
         engine: "mariadb".into(),
         v1_version: version(&found.v1.version),
         v2_version: version(&found.v2.version),
         method: "binlog".into(),
-        seed: seed::DUMP.into(),
-        seed_ms: 1000 * checks::seed_seconds(found),
+        seed: seed.name().into(),
+        seed_ms: 1000 * seed::seconds(seed, found.v1.bytes),
         v2_data: data.clone(),
         v1_data: data,
         more_data: Vec::new(),
@@ -90,13 +95,7 @@ fn before(found: &Found<'_>, container: &Container, owner: (u64, u64)) -> Result
         ],
         // Where there is none, the plan is refused.
         option_folders: found.folders.clone().map(Option::unwrap_or_default),
-        made: Made {
-            lower_case_table_names: v1.variable("lower_case_table_names").to_owned(),
-            page_size: v1.variable("innodb_page_size").to_owned(),
-            data_file: v1.variable("innodb_data_file_path").to_owned(),
-            charset: v1.variable("character_set_server").to_owned(),
-            collation: v1.variable("collation_server").to_owned(),
-        },
+        made: Made::of(v1),
         owners: [owner, found.v2.owner.unwrap_or(owner)],
     })
 }

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::before::{Before, Made, Options, Serving};
+use super::before::{Before, Options, Serving};
 use super::window::MariadbWindow;
 use super::{give_back, window};
 use crate::engine::mysql_family::connect::{self, Timeouts};
+use crate::engine::mysql_family::made::Made;
 use crate::engine::mysql_family::on_a_server::{self as server, docker, patiently, root, writable, write};
 use crate::engine::mysql_family::{door, switch};
 use crate::engine::{Place, Window};
@@ -24,6 +25,7 @@ fn before() -> serde_json::Value {
         event_scheduler: "ON".into(),
         sync_binlog: 0,
         flush_log: 1,
+        most_dirty: "90.000000".into(),
         binlog_format: "MIXED".into(),
         gtid_strict_mode: "OFF".into(),
         parallel_threads: 0,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::mysql_family::made::Made;
 use crate::plan::Plan;
 use crate::trouble::Trouble;
 
@@ -30,22 +31,15 @@ pub(super) struct Serving {
     pub(super) event_scheduler: String,
     pub(super) sync_binlog: u64,
     pub(super) flush_log: u64,
+    /// `innodb_max_dirty_pages_pct`, as the server has it.
+    #[serde(default)]
+    pub(super) most_dirty: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Gtid {
     pub(super) mode: String,
     pub(super) consistency: String,
-}
-
-/// What cannot be changed once a data directory is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Made {
-    pub(super) lower_case_table_names: String,
-    pub(super) page_size: String,
-    pub(super) data_file: String,
-    pub(super) charset: String,
-    pub(super) collation: String,
 }
 
 impl Before {

@@ -105,8 +105,14 @@ mod tests {
 
     #[test]
     fn a_durable_fence_is_never_lifted_by_the_switch() {
-        let serving =
-            Serving { server_id: 1, max_connections: 151, event_scheduler: "ON".into(), sync_binlog: 1, flush_log: 1 };
+        let serving = Serving {
+            server_id: 1,
+            max_connections: 151,
+            event_scheduler: "ON".into(),
+            sync_binlog: 1,
+            flush_log: 1,
+            most_dirty: "90.000000".into(),
+        };
         let all = statements(&serving);
         assert!(all[0].contains("persisted_variables"));
         assert!(all[1..].iter().all(|statement| statement.contains("IF(@durable, @@GLOBAL.")));

@@ -3,6 +3,7 @@
 use super::before::Before;
 use super::{give_back, gtid, seed};
 use crate::engine::Place;
+use crate::engine::mysql_family::seed::Seed;
 use crate::engine::mysql_family::{accounts, connect, names, one_run, running};
 use crate::engine::mysql_wire::session::Session;
 use crate::trouble::Trouble;
@@ -28,6 +29,9 @@ pub(super) async fn ensure_followable(place: &Place) -> Result<(Session, String)
 /// What was set on V1 for the run alone, as it was.
 pub(super) async fn ensure_settings_back(session: &Session, place: &Place) -> Result<(), Trouble> {
     let before = Before::of(&place.plan)?;
+    if Seed::of(&place.plan) == Seed::Volume {
+        seed::volume::ensure_settings_back(session, place).await?;
+    }
     if !before.has_clone {
         seed::clone::ensure_no_plugin(session).await?;
     }

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::before::{self, Before, Made};
+use super::before::{self, Before};
 use super::checks::{self, Found};
 use super::{dialect, machine, position, said};
 use crate::engine::mysql_family::connect::Timeouts;
+use crate::engine::mysql_family::made::Made;
 use crate::engine::mysql_family::said::{self as alike, Said};
-use crate::engine::mysql_family::{container, settings};
+use crate::engine::mysql_family::{container, seed, settings, upgrade};
 use crate::engine::mysql_wire::copy;
 use crate::engine::{Serving, Survey, SurveyRequest};
 use crate::trouble::Trouble;
@@ -23,6 +24,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
     let (began, first) = (Instant::now(), position::now(&session).await.ok());
     let (mut v1, own) = said::said(&session).await?;
     v1.not_carried = copy::inventory(&session, &[]).await?.not_carried;
+    v1.doubtful = upgrade::doubtful(&session).await?;
     let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
     let data = v1.variable("datadir").trim_end_matches('/').to_owned();
     let v1_free = ask.runtime.free_bytes(&ask.v1.id, &data).await?;
@@ -34,6 +36,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         own: &own,
         v2: &v2,
         v1_free,
+        shares: ask.v1.can_share(&data),
         write_rate: rate,
         allow: ask.allow,
         limits: ask.limits,
@@ -55,7 +58,7 @@ fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Surv
         v2_version: version(&found.v2.version),
         method: "binlog".into(),
         seed: seed.name().into(),
-        seed_ms: 1000 * checks::seed_seconds(found, seed),
+        seed_ms: 1000 * seed::seconds(seed, found.v1.bytes),
         v2_data: data.clone(),
         v1_data: data,
         more_data: Vec::new(),
@@ -71,13 +74,7 @@ fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Surv
 
 fn before(found: &Found<'_>, owner: (u64, u64)) -> Result<Before, Trouble> {
     let (v1, own) = (found.v1, found.own);
-    let made = Made {
-        lower_case_table_names: v1.variable("lower_case_table_names").to_owned(),
-        page_size: v1.variable("innodb_page_size").to_owned(),
-        data_file: v1.variable("innodb_data_file_path").to_owned(),
-        charset: v1.variable("character_set_server").to_owned(),
-        collation: v1.variable("collation_server").to_owned(),
-    };
+    let made = Made::of(v1);
     let mut before = Before {
         serving: checks::serving(v1)?,
         gtid: checks::gtid_to_change(v1),

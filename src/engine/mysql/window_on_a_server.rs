@@ -3,10 +3,11 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::before::{Before, Made, Serving};
+use super::before::{Before, Serving};
 use super::window::MysqlWindow;
 use super::{give_back, window};
 use crate::engine::mysql_family::connect::{self, Timeouts};
+use crate::engine::mysql_family::made::Made;
 use crate::engine::mysql_family::on_a_server::{self as server, docker, patiently, root, writable, write};
 use crate::engine::mysql_family::{door, switch};
 use crate::engine::{Place, Window};
@@ -16,8 +17,14 @@ use crate::plan::tests::any_plan;
 const IMAGE: &str = "switchover-test/mysql:9.7";
 
 fn before() -> serde_json::Value {
-    let serving =
-        Serving { server_id: 1, max_connections: 151, event_scheduler: "ON".into(), sync_binlog: 1, flush_log: 1 };
+    let serving = Serving {
+        server_id: 1,
+        max_connections: 151,
+        event_scheduler: "ON".into(),
+        sync_binlog: 1,
+        flush_log: 1,
+        most_dirty: "90.000000".into(),
+    };
     let made = Made {
         lower_case_table_names: "0".into(),
         page_size: "16384".into(),

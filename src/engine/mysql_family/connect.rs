@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::{accounts, names};
 pub(in crate::engine) use crate::engine::mysql_wire::session::{Login, Session, Timeouts, Turned, code_of, turned};
-pub(in crate::engine) use crate::engine::place::{container, data, found, is_gone, port};
+pub(in crate::engine) use crate::engine::place::{container, data, found, is_gone, port, refuse_shared};
 use crate::engine::{Access, Place, Side};
 use crate::runtime::{Call, Container, Runtime, Stream};
 use crate::trouble::Trouble;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::machine::Machine;
+use super::upgrade::Doubtful;
 use crate::config::quantity::Bytes;
 use crate::engine::mysql_wire::session::Session;
 use crate::trouble::Trouble;
@@ -36,8 +37,12 @@ pub(in crate::engine) struct Said {
     /// Tables that the server encrypts.
     pub(in crate::engine) encrypted: u64,
     pub(in crate::engine) connected: Option<u64>,
+    /// Tables whose files are outside the data directory.
+    pub(in crate::engine) elsewhere: Vec<String>,
     /// What a copy by statements would leave out, where that was asked.
     pub(in crate::engine) not_carried: Vec<String>,
+    /// What a newer version may take otherwise, where that was asked.
+    pub(in crate::engine) doubtful: Doubtful,
     /// Has every right we need.
     pub(in crate::engine) may_all: bool,
 }
@@ -84,6 +89,9 @@ pub(in crate::engine) async fn said(session: &Session) -> Result<Said, Trouble> 
         not_innodb: session
             .list(&format!("SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')') FROM {tables} AND engine <> 'InnoDB' ORDER BY 1"))
             .await?,
+        elsewhere: session
+            .list(&format!("SELECT CONCAT(table_schema, '.', table_name) FROM {tables} AND create_options LIKE '%DATA DIRECTORY%' ORDER BY 1"))
+            .await?,
         keyless: session.list(&keyless(&tables)).await?,
         events_enabled: count(
             session,
@@ -101,6 +109,7 @@ pub(in crate::engine) async fn said(session: &Session) -> Result<Said, Trouble> 
         channels: 0,
         encrypted: 0,
         not_carried: Vec::new(),
+        doubtful: Doubtful::default(),
     })
 }
 

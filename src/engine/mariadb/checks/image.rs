@@ -5,6 +5,7 @@ use crate::engine::Check;
 use crate::engine::mariadb::dialect::{OLDEST, Version};
 use crate::engine::mysql_family::machine::Machine;
 use crate::engine::mysql_family::said::Said;
+use crate::engine::mysql_family::upgrade::Leap;
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
     vec![
@@ -36,6 +37,12 @@ pub(super) fn path(v1: &Said, v2: &Machine) -> Check {
         return refused(id, format!("{said}: V1 is older than 10.5"), "not supported: go to 10.5 by other means first");
     }
     passed(id, said)
+}
+
+/// How far V2's version is from V1's. A version that is not understood is refused elsewhere.
+pub(super) fn leap(found: &Found<'_>) -> Leap {
+    let series = |text: &str| Version::read(text).map(Version::series);
+    Leap { newer: series(&found.v2.version) > series(&found.v1.version), ..Leap::default() }
 }
 
 fn option_folder(folders: &[Option<String>; 2]) -> Check {

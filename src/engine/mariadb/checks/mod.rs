@@ -7,6 +7,7 @@ use crate::engine::check::{noted, passed, refused, unless_allowed};
 use crate::engine::mysql_family::checks as alike;
 use crate::engine::mysql_family::machine::Machine;
 use crate::engine::mysql_family::said::Said;
+use crate::engine::mysql_family::upgrade;
 use crate::plan::Plan;
 use crate::trouble::Trouble;
 
@@ -16,7 +17,7 @@ mod seed;
 #[cfg(test)]
 mod tests;
 
-pub(super) use seed::seed_seconds;
+pub(super) use seed::seed;
 
 /// All that was found, of both sides.
 pub(super) struct Found<'a> {
@@ -25,6 +26,10 @@ pub(super) struct Found<'a> {
     /// Where V1's and V2's servers look for option files that nobody has mounted.
     pub(super) folders: &'a [Option<String>; 2],
     pub(super) v1_free: Option<u64>,
+    /// V1's data directory is where a helper can be given it, too.
+    pub(super) shares: bool,
+    /// V1's image has mariadb-backup.
+    pub(super) has_backup: bool,
     /// Bytes a second, as measured.
     pub(super) write_rate: Option<u64>,
     pub(super) allow: &'a [String],
@@ -37,12 +42,12 @@ pub(super) struct Found<'a> {
 pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
     let mut checks = image::checks(found);
     checks.extend([
-        alike::engines(found.v1, found.allow),
         alike::keys(found.v1),
         alike::encryption(found.v1),
         alike::one_folder(found.v1),
         moving::side_door(found.v1),
     ]);
+    checks.extend(upgrade::checks(&found.v1.doubtful, image::leap(found)));
     checks.extend(seed::checks(found));
     checks.push(moving::binary_log(found.v1, found.allow));
     checks.extend(moving::checks(found.v1, None));
@@ -65,6 +70,7 @@ pub(super) fn serving(v1: &Said) -> Result<Serving, Trouble> {
         event_scheduler: v1.variable("event_scheduler").to_owned(),
         sync_binlog: v1.needed("sync_binlog")?,
         flush_log: v1.needed("innodb_flush_log_at_trx_commit")?,
+        most_dirty: v1.variable("innodb_max_dirty_pages_pct").to_owned(),
         binlog_format: v1.variable("binlog_format").to_owned(),
         gtid_strict_mode: v1.variable("gtid_strict_mode").to_owned(),
         parallel_threads: v1.needed("slave_parallel_threads")?,

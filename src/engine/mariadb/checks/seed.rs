@@ -1,33 +1,43 @@
-//! How V2 gets its first copy, and what that takes.
+//! How V2 gets its first copy, why not otherwise, and what it takes.
 
 use super::{Found, alike, passed, refused};
 use crate::engine::Check;
-use crate::engine::mariadb::seed::DUMP;
 use crate::engine::mysql_family::said::Said;
+use crate::engine::mysql_family::seed::{self, Seed};
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         log_kept(found.v1),
         alike::room(found.v1, found.v2, found.limits),
-        seed_as_possible(found.seed),
-        alike::carried(found.v1),
-    ]
+        seed::check(found.v1, found.seed, how, |seed| why_not(found, seed)),
+    ];
+    if seed(found) == Seed::Dump {
+        checks.push(alike::carried(found.v1));
+        checks.push(alike::engines(found.v1, found.allow));
+    }
+    checks
 }
 
-/// By what ordinary machines do, and what a new data directory takes.
-pub(in super::super) fn seed_seconds(found: &Found<'_>) -> u64 {
-    10 + found.v1.bytes / (25 << 20)
+pub(in super::super) fn seed(found: &Found<'_>) -> Seed {
+    seed::chosen(found.v1, found.seed, |seed| why_not(found, seed))
 }
 
-fn seed_as_possible(wanted: Option<&str>) -> Check {
-    let id = "seed";
-    match wanted {
-        None | Some(DUMP) => passed(id, "by statements, from one moment, several tables at a time"),
-        Some(other) => refused(
-            id,
-            format!("seed {} is not one that MariaDB has here", other.escape_debug()),
-            "leave `seed` out, or `--seed dump`",
-        ),
+fn how(seed: Seed) -> String {
+    let how = match seed {
+        Seed::Dump => "by statements, from one moment, several tables at a time",
+        Seed::Backup => "V1's pages are copied by mariadb-backup of V1's image while V1 serves",
+        Seed::Volume => {
+            "V1's files are copied; writes are held while those that changed meanwhile are copied once more"
+        }
+    };
+    how.to_owned()
+}
+
+fn why_not(found: &Found<'_>, seed: Seed) -> Option<String> {
+    match seed {
+        Seed::Dump => None,
+        Seed::Backup if !found.has_backup => Some("V1's image has no mariadb-backup".into()),
+        Seed::Backup | Seed::Volume => seed::why_not_its_files(found.v1, found.shares),
     }
 }
 

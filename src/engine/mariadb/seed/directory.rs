@@ -24,16 +24,7 @@ chown -R "$owner" "$data"
 
 pub(super) async fn ensure_made(place: &Place) -> Result<(), Trouble> {
     let before = Before::of(&place.plan)?;
-    let made = &before.made;
-    let options = [
-        ("lower-case-table-names", &made.lower_case_table_names),
-        ("innodb-page-size", &made.page_size),
-        ("innodb-data-file-path", &made.data_file),
-        ("character-set-server", &made.charset),
-        ("collation-server", &made.collation),
-    ];
-    let options = options.into_iter().filter(|(_, value)| !value.is_empty());
-    let options = options.map(|(option, value)| format!("--{option}={value}")).collect();
+    let options = before.made.options();
     let content = first_statements(place)?.into_bytes();
     let file = File { path: "/switchover.sql".into(), content, mode: 0o600, uid: 0, gid: 0 };
     directory::ensure_made(place, before.owner(Side::V2), MAKE, options, vec![file]).await

@@ -5,6 +5,7 @@ use crate::engine::Check;
 use crate::engine::mysql::dialect::Version;
 use crate::engine::mysql_family::machine::Machine;
 use crate::engine::mysql_family::said::Said;
+use crate::engine::mysql_family::upgrade::Leap;
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
     vec![
@@ -34,6 +35,19 @@ pub(super) fn path(v1: &Said, v2: &Machine) -> Check {
         return passed(id, said);
     }
     refused(id, format!("{said}: a series is left out"), "go to the next long-term series first (8.0, 8.4, 9.7)")
+}
+
+/// How far V2's version is from V1's. A version that is not understood is refused elsewhere.
+pub(super) fn leap(found: &Found<'_>) -> Leap {
+    let (old, new) = (Version::read(&found.v1.version), Version::read(&found.v2.version));
+    let (Some(old), Some(new)) = (old, new) else { return Leap::default() };
+    let passes = |version: Version| old < version && new >= version;
+    Leap {
+        newer: new.series() > old.series(),
+        strict_keys: passes(Version(8, 4, 0)),
+        // Where component_classic_hashing came, which has them.
+        no_digests: passes(Version(9, 6, 0)),
+    }
 }
 
 fn is_next(old: (u32, u32), new: (u32, u32)) -> bool {

@@ -8,6 +8,7 @@ use crate::engine::check::{noted, passed, refused, some};
 use crate::engine::mysql_family::checks as alike;
 use crate::engine::mysql_family::machine::Machine;
 use crate::engine::mysql_family::said::Said;
+use crate::engine::mysql_family::upgrade;
 use crate::plan::Plan;
 use crate::trouble::Trouble;
 
@@ -18,7 +19,7 @@ mod seed;
 mod tests;
 
 pub(super) use moving::gtid_to_change;
-pub(super) use seed::{seed, seed_seconds};
+pub(super) use seed::seed;
 
 /// All that was found, of both sides.
 pub(super) struct Found<'a> {
@@ -26,6 +27,8 @@ pub(super) struct Found<'a> {
     pub(super) own: &'a Own,
     pub(super) v2: &'a Machine,
     pub(super) v1_free: Option<u64>,
+    /// V1's data directory is where a helper can be given it, too.
+    pub(super) shares: bool,
     /// Bytes a second, as measured.
     pub(super) write_rate: Option<u64>,
     pub(super) allow: &'a [String],
@@ -38,12 +41,12 @@ pub(super) struct Found<'a> {
 pub(super) fn all(found: &Found<'_>) -> Vec<Check> {
     let mut checks = image::checks(found);
     checks.extend([
-        alike::engines(found.v1, found.allow),
         alike::keys(found.v1),
         alike::encryption(found.v1),
         alike::one_folder(found.v1),
         moving::side_door(found.v1),
     ]);
+    checks.extend(upgrade::checks(&found.v1.doubtful, image::leap(found)));
     checks.extend(seed::checks(found));
     checks.extend(moving::checks(found.v1, found.own, None));
     checks
@@ -63,6 +66,7 @@ pub(super) fn serving(v1: &Said) -> Result<Serving, Trouble> {
         event_scheduler: v1.variable("event_scheduler").to_owned(),
         sync_binlog: v1.needed("sync_binlog")?,
         flush_log: v1.needed("innodb_flush_log_at_trx_commit")?,
+        most_dirty: v1.variable("innodb_max_dirty_pages_pct").to_owned(),
     })
 }
 

@@ -1,40 +1,47 @@
 //! How V2 gets its first copy, why not otherwise, and what it takes.
 
 use super::{Found, alike, passed, refused};
-use crate::config::quantity::Bytes;
 use crate::engine::Check;
 use crate::engine::mysql::dialect::Version;
-use crate::engine::mysql::seed::Seed;
+use crate::engine::mysql_family::seed::{self, Seed};
 
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
-    let mut checks = vec![log_kept(found), alike::room(found.v1, found.v2, found.limits), seed_as_possible(found)];
+    let mut checks = vec![
+        log_kept(found),
+        alike::room(found.v1, found.v2, found.limits),
+        seed::check(found.v1, found.seed, how, |seed| why_not(found, seed)),
+    ];
     if seed(found) == Seed::Dump {
         checks.push(alike::carried(found.v1));
+        checks.push(alike::engines(found.v1, found.allow));
     }
     checks
 }
 
-/// From here on V1's pages are copied, where nobody says otherwise.
-const LARGE: u64 = 1 << 30;
-
 pub(in super::super) fn seed(found: &Found<'_>) -> Seed {
-    let wanted = match found.seed {
-        Some(seed) => seed == Seed::Backup.name(),
-        None => found.v1.bytes >= LARGE,
-    };
-    if wanted && why_no_backup(found).is_none() { Seed::Backup } else { Seed::Dump }
+    seed::chosen(found.v1, found.seed, |seed| why_not(found, seed))
 }
 
-/// By what ordinary machines do, in bytes a second, and what a new data directory takes.
-pub(in super::super) fn seed_seconds(found: &Found<'_>, seed: Seed) -> u64 {
-    let rate: u64 = match seed {
-        Seed::Dump => 25 << 20,
-        Seed::Backup => 200 << 20,
+fn how(seed: Seed) -> String {
+    let how = match seed {
+        Seed::Dump => "by statements, from one moment, several tables at a time",
+        Seed::Backup => "V1's pages are copied by the server itself (CLONE) while it serves",
+        Seed::Volume => {
+            "V1's files are copied; writes are held while those that changed meanwhile are copied once more"
+        }
     };
-    12 + found.v1.bytes / rate
+    how.to_owned()
 }
 
-fn why_no_backup(found: &Found<'_>) -> Option<String> {
+fn why_not(found: &Found<'_>, seed: Seed) -> Option<String> {
+    match seed {
+        Seed::Dump => None,
+        Seed::Backup => why_no_clone(found),
+        Seed::Volume => seed::why_not_its_files(found.v1, found.shares),
+    }
+}
+
+fn why_no_clone(found: &Found<'_>) -> Option<String> {
     let (old, new) = (Version::read(&found.v1.version)?, Version::read(&found.v2.version)?);
     if old.series() != new.series() || old < Version(8, 0, 37) && old != new {
         return Some(format!("the server's own copy does not go from {} to {}", found.v1.version, found.v2.version));
@@ -45,17 +52,6 @@ fn why_no_backup(found: &Found<'_>) -> Option<String> {
     }
 }
 
-fn seed_as_possible(found: &Found<'_>) -> Check {
-    let id = "seed-by-backup";
-    match (seed(found), why_no_backup(found)) {
-        (Seed::Backup, _) => passed(id, "V1's pages are copied by the server itself (CLONE) while it serves"),
-        (Seed::Dump, Some(why)) if found.seed == Some(Seed::Backup.name()) => {
-            refused(id, why, "leave `seed` out, or `--seed dump`")
-        }
-        (Seed::Dump, Some(why)) => passed(id, format!("not possible ({why}), and not asked for")),
-        (Seed::Dump, None) => passed(id, format!("possible; chosen from {} on, or by `--seed backup`", Bytes(LARGE))),
-    }
-}
 fn log_kept(found: &Found<'_>) -> Check {
     let id = "log-kept";
     let v1 = found.v1;

@@ -19,16 +19,7 @@ mysqld --no-defaults --initialize-insecure --user="${owner%:*}" --datadir="$data
 pub(super) async fn ensure_made(place: &Place) -> Result<(), Trouble> {
     let before = Before::of(&place.plan)?;
     let [_, owner] = before.owners;
-    let made = &before.made;
-    let options = [
-        ("lower-case-table-names", &made.lower_case_table_names),
-        ("innodb-page-size", &made.page_size),
-        ("innodb-data-file-path", &made.data_file),
-        ("character-set-server", &made.charset),
-        ("collation-server", &made.collation),
-    ];
-    let options = options.into_iter().filter(|(_, value)| !value.is_empty());
-    let options = options.map(|(option, value)| format!("--{option}={value}")).collect();
+    let options = before.made.options();
     // The server reads it as its own user.
     let (uid, gid) = owner;
     let content = first_statements(place)?.into_bytes();

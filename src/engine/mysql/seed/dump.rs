@@ -49,7 +49,7 @@ async fn moment(leader: &Place, at_once: usize) -> Result<Moment<At>, Trouble> {
 
 /// In this order: the event scheduler holds up the first lock for as long as it waits for the second one. The second holds up
 /// changes of schema and accounts.
-async fn locked(session: &Session) -> Result<(), Trouble> {
+pub(super) async fn locked(session: &Session) -> Result<(), Trouble> {
     session.run("FLUSH TABLES WITH READ LOCK").await?;
     let second = session.run("LOCK INSTANCE FOR BACKUP").await;
     if second.is_err() {

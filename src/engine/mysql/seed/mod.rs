@@ -3,38 +3,18 @@
 pub(super) mod clone;
 pub(super) mod directory;
 pub(super) mod dump;
+pub(super) mod volume;
 
 use std::time::Duration;
 
 use super::before::Before;
 use super::position::{self, At};
 use crate::engine::mysql_family::connect::{self, Session};
+use crate::engine::mysql_family::seed::Seed;
 use crate::engine::mysql_family::{self, names, running};
 use crate::engine::mysql_wire::quote::{ident, literal};
 use crate::engine::{Place, Position, Seeded};
-use crate::plan::Plan;
 use crate::trouble::Trouble;
-
-/// How V2 gets its first copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seed {
-    /// By statements: any version to any other.
-    Dump,
-    /// V1's pages, by the server's own means: within one series.
-    Backup,
-}
-
-impl Seed {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Seed::Dump => "dump",
-            Seed::Backup => "backup",
-        }
-    }
-    pub(super) fn of(plan: &Plan) -> Seed {
-        if plan.seed == Seed::Backup.name() { Seed::Backup } else { Seed::Dump }
-    }
-}
 
 /// A restart of a server that has just been made or copied.
 const RESTART_WITHIN: Duration = Duration::from_secs(120);
@@ -43,6 +23,7 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     match Seed::of(&place.plan) {
         Seed::Dump => dump::ensure_seeded(place).await,
         Seed::Backup => clone::ensure_seeded(place).await,
+        Seed::Volume => volume::ensure_seeded(place).await,
     }
 }
 

@@ -1,0 +1,48 @@
+//! The seed `volume`, as MariaDB holds its writes and takes a position.
+
+use super::{ensure_finished, finished, upgrade};
+use crate::engine::mariadb::before::Before;
+use crate::engine::mariadb::option_file::{self, Role};
+use crate::engine::mariadb::position;
+use crate::engine::mysql_family::connect::{self, Session};
+use crate::engine::mysql_family::copier::{Ask, Copier};
+use crate::engine::mysql_family::{files, running};
+use crate::engine::{Place, Seeded, Side};
+use crate::trouble::Trouble;
+
+pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
+    if let Some(position) = finished(place).await? {
+        return Ok(Seeded { position, bytes: place.plan.bytes });
+    }
+    running::ensure_stopped(place).await?;
+    let leader = Place { side: place.side.other(), ..place.clone() };
+    let v1 = connect::admin(&leader, running::timeouts(place)).await?;
+    let before = Before::of(&place.plan)?;
+    let (owner, options) = (before.owner(Side::V2), before.made.options());
+    let ask = Ask { owner, options, log: files::log(&v1).await?, files: Vec::new() };
+    let mut copier = Copier::start(place, ask).await?;
+    let copied = files::copied(place, &mut copier, locked, unlocked, async |still| position::now(still).await).await;
+    ensure_settings_back(&v1, place).await?;
+    let at = copied?;
+    copier.recover().await?;
+    copier.alone("synced", "the copy to be on disk", None).await?;
+    copier.end().await?;
+    option_file::ensure(place, Role::Follows).await?;
+    upgrade::ensure_begins_at(place, &at).await?;
+    let position = position::position(&at);
+    ensure_finished(place, &position).await?;
+    Ok(Seeded { position, bytes: place.plan.bytes })
+}
+
+/// As V1 had it.
+pub(super) async fn ensure_settings_back(v1: &Session, place: &Place) -> Result<(), Trouble> {
+    files::ensure_flushing(v1, &Before::of(&place.plan)?.serving.most_dirty).await
+}
+
+async fn locked(still: &Session) -> Result<(), Trouble> {
+    still.run("FLUSH TABLES WITH READ LOCK").await
+}
+
+async fn unlocked(still: &Session) -> Result<(), Trouble> {
+    still.run("UNLOCK TABLES").await
+}
