@@ -39,7 +39,7 @@ pub(super) async fn polish(v1: &Session, v2: &Session, place: &Place) -> Result<
     let settings = settings::compared(v1, v2, APART, &place.tell).await?;
     let warmed = match Seed::of(&place.plan) {
         Seed::Backup | Seed::Volume => warm::ensure_warm(v1, v2, place, Before::of(&place.plan)?.owners[1]).await,
-        Seed::Dump => "cache as the copy left it".to_owned(),
+        Seed::Dump => warm::ensure_read(place).await,
     };
     Ok(format!("V1's accounts and settings are on V2; {settings}; {warmed}"))
 }

@@ -214,6 +214,21 @@ pub(in crate::engine) fn long_transactions(v1: &Said) -> Check {
     }
 }
 
+/// Whoever looks for a moment without writes waits behind them, and everybody else behind that.
+pub(in crate::engine) fn table_locks(v1: &Said) -> Check {
+    let id = "table-locks";
+    match v1.blocked.is_empty() {
+        true => passed(id, "nobody waits for a table"),
+        false => noted(
+            id,
+            format!(
+                "connections wait for a table that LOCK TABLES or a change of its schema holds, which may hold up the copy, too: {}",
+                some(&v1.blocked)
+            ),
+        ),
+    }
+}
+
 pub(in crate::engine) fn semi_sync(v1: &Said) -> Check {
     let id = "semi-sync";
     let on = ["rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"].into_iter().find(|name| v1.is_on(name));

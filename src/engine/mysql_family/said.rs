@@ -30,6 +30,8 @@ pub(in crate::engine) struct Said {
     pub(in crate::engine) prepared: u64,
     /// Connection and age in seconds.
     pub(in crate::engine) long: Vec<(u64, u64)>,
+    /// Connections that wait for a table: a change of its schema, or LOCK TABLES, stands in their way.
+    pub(in crate::engine) blocked: Vec<String>,
     /// Hosts and ids of those that follow it.
     pub(in crate::engine) replicas: Vec<String>,
     /// Servers that it follows itself.
@@ -101,6 +103,9 @@ pub(in crate::engine) async fn said(session: &Session) -> Result<Said, Trouble> 
         accounts: session.pairs(&accounts(session)).await?,
         prepared: u64::try_from(session.rows("XA RECOVER").await?.len()).unwrap_or(u64::MAX),
         long: long(session).await?,
+        blocked: session
+            .list("SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for%metadata lock' ORDER BY 1")
+            .await?,
         replicas: session
             .list("SELECT CONCAT(user, ' from ', host) FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'")
             .await?,

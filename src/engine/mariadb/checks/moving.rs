@@ -14,6 +14,7 @@ pub(super) fn checks(v1: &Said, plan: Option<&Plan>) -> Vec<Check> {
         alike::others(v1, plan),
         alike::prepared(v1),
         alike::long_transactions(v1),
+        alike::table_locks(v1),
         alike::semi_sync(v1),
         alike::secure(v1),
         alike::places(v1, plan, true),
