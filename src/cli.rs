@@ -44,6 +44,11 @@ pub enum Verb {
     /// A row that differs is looked at again until V2 being a little behind explains it. Exit code 6 where it does not,
     /// with the table and the row's key; 5 where a table changes too much to be judged. Nothing is touched.
     Verify,
+    /// Checks a configuration and everything it names, and touches nothing
+    ///
+    /// The engine, both images, how to get into V1, every precheck, the window, the directories and programs that are
+    /// named: each with a verdict. Exit code 3 where something would keep a run from going well.
+    Doctor,
     /// Where every side and every way of the clients stands
     ///
     /// Works while another process runs the switchover. With --check for monitoring: exit code 0 healthy, 1 not, with
@@ -80,7 +85,7 @@ pub struct Options {
     /// The image V2 is made from, by tag, digest or id
     #[arg(long, global = true, value_name = "IMAGE", help_heading = "What to move")]
     pub image: Option<String>,
-    /// How V2 gets its first copy: auto, copy (through V1's server), volume (V1's files)
+    /// How V2 gets its first copy: auto; copy, volume (PostgreSQL); dump, backup, volume (MySQL, MariaDB)
     #[arg(long, global = true, value_name = "SEED", help_heading = "What to move")]
     pub seed: Option<String>,
     /// Reads the configuration from a file; flags win over it
@@ -106,6 +111,9 @@ pub struct Options {
     #[arg(long, global = true, value_name = "ID", help_heading = "How")]
     pub allow: Vec<String>,
 
+    /// Writes figures for node_exporter's textfile collector at the end
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Output")]
+    pub metrics_file: Option<PathBuf>,
     /// For people, or one JSON event a line on standard output
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub output: Output,

@@ -10,6 +10,8 @@ pub mod engine;
 pub mod facts;
 pub mod gate;
 pub mod guard;
+pub mod hooks;
+pub mod metrics;
 pub mod plan;
 pub mod retire;
 pub mod run;

@@ -66,6 +66,39 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
+fn what_kept_a_run_from_being_begun_is_told_to_others() {
+    let dir = state_with_a();
+    let (config, metrics) = (dir.path().join("a.yml"), dir.path().join("a.prom"));
+    let told = dir.path().join("told");
+    let text = format!(
+        "v1: {{ container: a }}\nv2: {{ image: b }}\nmetrics-file: {}\nhooks: {{ on-failure: [sh, -c, 'cat > \"$1\"', sh, {}] }}\n",
+        metrics.display(),
+        told.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let said = call(dir.path(), &["run", "-f", config.to_str().unwrap(), "--yes", "--docker", NO_ENGINE]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(std::fs::read_to_string(metrics).unwrap().contains("switchover_last_exit_code{name=\"a\"} 2\n"));
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(told).unwrap()).unwrap();
+    assert_eq!((&told["name"], &told["exit"], &told["outcome"]), (&"a".into(), &2.into(), &"refused".into()));
+}
+
+#[test]
+fn doctor_names_what_would_keep_a_run_from_going_well() {
+    let dir = state_with_a();
+    let config = dir.path().join("a.yml");
+    let text = "v1: { container: a }\nv2: { image: b }\nmetrics-file: /nowhere/a.prom\nhooks: { on-failure: [/nowhere/page] }\n";
+    std::fs::write(&config, text).unwrap();
+    let said = call(dir.path(), &["doctor", "-f", config.to_str().unwrap(), "--docker", NO_ENGINE]);
+    assert_eq!(said.code, Some(3), "{}{}", said.stdout, said.stderr);
+    for refused in ["metrics-file", "hooks.on-failure", "servers"] {
+        let line = said.stdout.lines().find(|line| line.contains(refused)).unwrap_or_default();
+        assert!(line.contains("REFUSED"), "{refused}: {}", said.stdout);
+    }
+    assert!(said.stdout.lines().any(|line| line.contains("state-dir") && line.contains("ok")), "{}", said.stdout);
+}
+
+#[test]
 fn what_refuses_before_anything_is_touched_is_3() {
     ends(&["retire", "--container", "a", "--yes"], 3, "no switchover of a has happened");
     ends(&["switchback", "--container", "a", "--yes"], 3, "no switchover of a has happened");

@@ -1,11 +1,13 @@
 //! What was typed, and what it means: file and flags together, flags first.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::Value;
 
 use crate::cli::{Environment, Options, Output};
 use crate::config::{self, Config, SaidLimits, secret};
@@ -26,6 +28,8 @@ pub(super) struct Invocation {
     pub(super) state: State,
     /// Waits at `ready` while it exists.
     pub(super) hold: Option<PathBuf>,
+    /// What the command has told of its ending, if it has.
+    pub(super) result: RefCell<Option<Value>>,
     pgpassword: Option<String>,
 }
 
@@ -46,7 +50,20 @@ impl Invocation {
         // The guard stands in another directory.
         let dir = absolute(&options.state_dir.clone().unwrap_or_else(|| environment.state_dir()))?;
         let hold = options.hold.as_deref().map(absolute).transpose()?;
-        Ok(Invocation { options, config, state: State::at(dir), hold, pgpassword: environment.pgpassword })
+        let (state, result) = (State::at(dir), RefCell::default());
+        Ok(Invocation { options, config, state, hold, result, pgpassword: environment.pgpassword })
+    }
+
+    /// Tells how a command has ended, and keeps it for [`super::afterwards`].
+    pub(super) fn tell_result(&self, tell: &Teller, result: Value) {
+        self.result.replace(Some(result.clone()));
+        tell.result(result);
+        tell.flush();
+    }
+
+    /// Where monitoring looks for figures.
+    pub(super) fn metrics_file(&self) -> Option<PathBuf> {
+        self.options.metrics_file.clone().or_else(|| self.config.metrics_file.clone())
     }
 
     pub(super) fn is_json(&self) -> bool {

@@ -2,9 +2,11 @@
 //! running V1 to a plan), `assemble` (from a plan to a run), `perform` (the run and its ending).
 
 mod abort;
+mod afterwards;
 mod assemble;
 mod completions;
 mod cutover;
+mod doctor;
 mod draw;
 mod ending;
 mod find;
@@ -74,6 +76,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<u8, Trouble> {
         _ => {}
     }
     let typed = Invocation::new(cli.options, environment)?;
+    let concerns_others = afterwards::concerns(&cli.verb);
     let ended = match cli.verb {
         Verb::Plan => plan::plan(&typed).await,
         Verb::Run => run::run(&typed).await,
@@ -82,6 +85,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<u8, Trouble> {
         // For monitoring: what cannot be looked at is not healthy.
         Verb::Status(args) => return status::status(&typed, &args).await,
         Verb::Verify => verify::verify(&typed).await,
+        Verb::Doctor => doctor::doctor(&typed).await,
         Verb::Resume => resume::resume(&typed).await,
         Verb::Abort => abort::abort(&typed).await,
         Verb::Switchback => switchback::switchback(&typed).await,
@@ -91,7 +95,11 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<u8, Trouble> {
         Verb::Completions(_) | Verb::Man | Verb::Scenario(_) => Ok(0),
     };
     // What a run met is its outcome; an error is from before it, when nothing was touched.
-    ended.map_err(draw::nothing_changed)
+    let ended = ended.map_err(draw::nothing_changed);
+    if concerns_others {
+        afterwards::told(&typed, &ended).await;
+    }
+    ended
 }
 
 /// An ending before any run had begun.

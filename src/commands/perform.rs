@@ -139,8 +139,7 @@ impl Performance {
         if let Err(trouble) = write_whole(&self.files.result(), format!("{result:#}\n").as_bytes()) {
             self.tell.warning(trouble.one_line());
         }
-        self.tell.result(result);
-        self.tell.flush();
+        typed.tell_result(&self.tell, result);
         let code = ending.exit_code();
         let said = ending.text();
         match (typed.is_json(), code) {

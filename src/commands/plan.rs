@@ -92,7 +92,7 @@ pub(super) fn overview(draft: &Draft, show: Checks) -> String {
     said
 }
 
-fn line(check: &Check) -> String {
+pub(super) fn line(check: &Check) -> String {
     let verdict = match check.verdict {
         Verdict::Passed => out::green("ok      "),
         Verdict::Noted => out::cyan("note    "),

@@ -36,8 +36,7 @@ fn ended_already(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
     let newest = find::all(typed, name)?.into_iter().next_back();
     if newest.is_some_and(|run| run.standing.closed == Some(Closed::Switched)) {
         let tell = typed.teller(false);
-        tell.result(serde_json::json!({ "name": name, "outcome": "nothing-to-do", "exit": 0 }));
-        tell.flush();
+        typed.tell_result(&tell, serde_json::json!({ "name": name, "outcome": "nothing-to-do", "exit": 0 }));
         if !typed.is_json() {
             out::data(&format!("nothing to do: the last run of {name} has reached its end\n"));
         }

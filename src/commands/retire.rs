@@ -92,8 +92,7 @@ async fn perform(
         let facts = [("journal", journal.name().to_owned())];
         out::note(&format!("\n{}", text::trouble(trouble, &facts)));
     }
-    tell.result(result);
-    tell.flush();
+    typed.tell_result(tell, result);
     if !typed.is_json() && outcome_is_good(&outcome) {
         out::data(&said(&standing));
     }

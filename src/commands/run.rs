@@ -94,8 +94,7 @@ fn runs_already(target: &Target, image: &Image) -> bool {
 
 fn nothing_to_do(typed: &Invocation, tell: &Teller, target: &Target, image: &Image) -> u8 {
     let (name, image) = (&target.container.name, &image.reference);
-    tell.result(serde_json::json!({ "name": name, "outcome": "nothing-to-do", "exit": 0 }));
-    tell.flush();
+    typed.tell_result(tell, serde_json::json!({ "name": name, "outcome": "nothing-to-do", "exit": 0 }));
     if !typed.is_json() {
         out::data(&format!("nothing to do: {name} runs {image} already\n"));
     }

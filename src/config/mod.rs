@@ -37,6 +37,9 @@ pub struct Config {
     pub verify: Verify,
     pub retire: Retire,
     pub on_failure: OnFailure,
+    /// Figures for node_exporter's textfile collector, replaced at the end of every run.
+    pub metrics_file: Option<PathBuf>,
+    pub hooks: Hooks,
     pub access: Access,
 }
 
@@ -123,6 +126,14 @@ pub enum OnFailure {
     Keep,
     /// All the way.
     Abort,
+}
+
+/// The owner's own programs, each by its arguments.
+#[derive(Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Hooks {
+    /// Called with the whole story where a run did not end well.
+    pub on_failure: Vec<String>,
 }
 
 /// How to get into V1 where its own local access is refused.

@@ -55,6 +55,8 @@ verify: never
 retire: { after: 7d, data: keep }
 on-failure: abort
 access: { user: admin, password: "${DB_PASSWORD}" }
+metrics-file: /var/lib/node_exporter/shop-db.prom
+hooks: { on-failure: [/etc/switchover/page, shop-db] }
 "#,
         )
         .unwrap();
@@ -68,6 +70,8 @@ access: { user: admin, password: "${DB_PASSWORD}" }
         assert_eq!(config.retire.after.unwrap().0, Duration::from_secs(7 * 86_400));
         assert_eq!(config.retire.data, Data::Keep);
         assert!(config.access.password.is_some());
+        assert_eq!(config.hooks.on_failure, ["/etc/switchover/page", "shop-db"]);
+        assert!(config.metrics_file.is_some());
     }
 
     #[test]
