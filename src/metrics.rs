@@ -24,8 +24,8 @@ impl Earlier {
     pub fn read(file: &str, name: &str) -> Earlier {
         let label = label(name);
         let value = |metric: &str| {
-            let lines = file.lines().filter_map(|line| line.strip_prefix(metric)?.strip_prefix(label.as_str()));
-            lines.last().map(|value| value.trim().to_owned())
+            let mut lines = file.lines().filter_map(|line| line.strip_prefix(metric)?.strip_prefix(label.as_str()));
+            lines.next().map(|value| value.trim().to_owned())
         };
         Earlier {
             success: value(SUCCESS).and_then(|text| text.parse().ok()),
