@@ -205,7 +205,8 @@ async fn in_network(stage: &Stage, workload: &Workload, runner: &Path) -> Result
     command.args(["--name", &format!("{}-clients", stage.project)]);
     command.args(["--network", &format!("{}_{}", stage.project, workload.network)]);
     command.args(["--volume", &format!("{}:/switchover:ro", runner.display()), "-e", "SCENARIO_PASSWORD", &image]);
-    command.args(["scenario", "workload", "--host", &workload.through, "--port", &stage.database.port.to_string()]);
+    let port = workload.port.unwrap_or(stage.database.port).to_string();
+    command.args(["scenario", "workload", "--host", &workload.through, "--port", &port]);
     Ok(command)
 }
 

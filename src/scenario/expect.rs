@@ -24,6 +24,7 @@ pub(super) struct Wanted {
     lost: u64,
     doubled: u64,
     stale: u64,
+    failed: Option<u64>,
     write_gap: Option<Below>,
     stall: Option<Below>,
     /// The sides the clients are meant to be on, in order.
@@ -35,7 +36,16 @@ pub(super) struct Wanted {
 impl Default for Wanted {
     fn default() -> Self {
         let journey = vec!["v1".to_owned()];
-        Wanted { lost: 0, doubled: 0, stale: 0, write_gap: None, stall: None, journey, served_in_the_end: true }
+        Wanted {
+            lost: 0,
+            doubled: 0,
+            stale: 0,
+            failed: None,
+            write_gap: None,
+            stall: None,
+            journey,
+            served_in_the_end: true,
+        }
     }
 }
 
@@ -44,6 +54,7 @@ impl Wanted {
         self.lost = expect.lost.unwrap_or(self.lost);
         self.doubled = expect.doubled.unwrap_or(self.doubled);
         self.stale = expect.stale.unwrap_or(self.stale);
+        self.failed = expect.failed.or(self.failed);
         self.write_gap = expect.write_gap.or(self.write_gap);
         self.stall = expect.stall.or(self.stall);
         if let Some(side) = expect.clients_on.as_ref().filter(|side| self.journey.last() != Some(side)) {
@@ -69,6 +80,10 @@ impl Wanted {
         for (name, wanted, found) in counts.into_iter().filter(|(_, wanted, found)| found.len() as u64 != *wanted) {
             let examples = found.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
             complaints.push(format!("{name}: {}, not {wanted} ({examples})", found.len()));
+        }
+        let failed = verdict.refused + verdict.middle + verdict.unknown;
+        if let Some(wanted) = self.failed.filter(|wanted| failed != *wanted) {
+            complaints.push(format!("failed: {failed}, not {wanted}"));
         }
         if verdict.reads_missing > 0 {
             complaints.push(format!("{} reads did not find an acknowledged row", verdict.reads_missing));
@@ -100,7 +115,7 @@ impl Expect {
         words.extend(text("message", self.message.as_ref()));
         words.extend(text("clients-on", self.clients_on.as_ref()));
         words.extend(self.writes.map(|writes| format!("writes: {writes:?}")));
-        let counts = [("lost", self.lost), ("doubled", self.doubled), ("stale", self.stale)];
+        let counts = [("lost", self.lost), ("doubled", self.doubled), ("stale", self.stale), ("failed", self.failed)];
         words.extend(counts.into_iter().filter_map(|(name, count)| Some(format!("{name}: {}", count?))));
         words.extend(self.write_gap.map(|limit| format!("write-gap: < {}", human(limit.0))));
         words.extend(self.v1_unchanged.then(|| "v1-unchanged".to_owned()));

@@ -77,6 +77,8 @@ pub(super) struct Workload {
     pub(super) readers: u16,
     /// `port`: the published port, from the host. Anything else is a name that a client in `network` would use.
     pub(super) through: String,
+    /// Where a proxy listens, if not where V1 does.
+    pub(super) port: Option<u16>,
     /// The compose network of the clients.
     #[serde(default = "default_network")]
     pub(super) network: String,

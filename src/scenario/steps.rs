@@ -162,6 +162,8 @@ pub(super) struct Expect {
     pub(super) lost: Option<u64>,
     pub(super) doubled: Option<u64>,
     pub(super) stale: Option<u64>,
+    /// Transactions that were not acknowledged, however they failed.
+    pub(super) failed: Option<u64>,
     pub(super) write_gap: Option<Below>,
     pub(super) stall: Option<Below>,
     /// V1 is byte for byte what it was before the first call of the tool.
