@@ -50,6 +50,9 @@ pub enum Fact {
     Held {
         listener: bool,
         stands_by: bool,
+        /// Clients wait in a proxy, with no transaction open.
+        #[serde(default)]
+        paused: bool,
     },
     Fenced {
         ended: SessionsEnded,
@@ -97,7 +100,11 @@ impl fmt::Display for Fact {
             }
             Fact::CaughtUp { behind } => write!(f, "V2 is {} behind and stays there", Bytes(*behind)),
             Fact::Ready { .. } => f.write_str("V2 follows by itself; the way is clear"),
-            Fact::Held { listener: true, stands_by: true } => {
+            Fact::Held { paused: true, stands_by: true, .. } => {
+                f.write_str("clients wait in their proxy; V2, closed, stands by on its network")
+            }
+            Fact::Held { paused: true, .. } => f.write_str("clients wait in their proxy"),
+            Fact::Held { listener: true, stands_by: true, .. } => {
                 f.write_str("new connections wait; V2, closed, stands by on the clients' network")
             }
             Fact::Held { listener: true, .. } => f.write_str("new connections wait"),

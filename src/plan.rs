@@ -13,12 +13,13 @@ use serde::{Deserialize, Serialize};
 pub use crate::config::OnFailure;
 use crate::config::{Config, Limits, Verify, Window};
 use crate::engine::{Check, Survey, Verdict};
-use crate::runtime::{Attachment, Container, Image, Labels, Network, Port};
+use crate::runtime::{Attachment, Container, Image, Labels, Network};
 use crate::storage::StoragePlan;
 use crate::trouble::Trouble;
 
 pub use checks::{before_survey, same_architecture};
 pub use names::{Names, Taken};
+pub use ways::{Haproxy, HaproxyApi, HaproxyHold, Proxy, Route, WayPlan};
 
 /// Journaled whole before the first act. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,17 +86,6 @@ impl SidePlan {
     }
 }
 
-/// One way of clients, as found or configured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WayPlan {
-    /// Clients on this network find the server by V1's aliases or name.
-    NetworkAlias { on: Attachment },
-    /// Clients come through ports of the engine's host. Owns all of V1's networks: a port moves only when V1 leaves
-    /// every one of them.
-    PublishedPort { ports: Vec<Port>, networks: Vec<Attachment> },
-}
-
 impl Plan {
     /// V2's container and volumes are of this run. In a switchback V2 was there before, and so was its data.
     pub fn made_v2(&self) -> bool {
@@ -128,6 +118,8 @@ pub struct Drawing<'a> {
     /// How clients reach V1, and the verdicts on it.
     pub ways: &'a [WayPlan],
     pub ways_checks: &'a [Check],
+    /// The proxies that the user named, in his order.
+    pub proxies: &'a [Proxy],
     pub v2: &'a Image,
     pub taken: &'a [Taken],
     pub survey: &'a Survey,
@@ -150,7 +142,7 @@ impl Drawn {
 
 pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
     let Drawing { names, v1, survey, config, .. } = from;
-    let ways = ways::of(v1, from.networks, from.ways, &config.clients);
+    let ways = ways::of(from);
     let mut checks = survey.checks.clone();
     checks.extend(checks::of(from));
     checks.extend(from.ways_checks.iter().cloned());
@@ -321,6 +313,7 @@ pub(crate) mod tests {
             networks: &[],
             ways: &[],
             ways_checks: &[],
+            proxies: &[],
             v2: &v2,
             taken: &taken,
             survey: &survey,

@@ -100,6 +100,14 @@ pub(crate) fn drained(x: &Run) -> Result<Position, Trouble> {
     }
 }
 
+/// Every way does its part, also after one of them has failed; then the first failure.
+pub(crate) async fn each_way(
+    x: &Run,
+    part: impl AsyncFn(&dyn ClientsWay) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    join_all(x.ways.iter().map(|way| part(&**way))).await.into_iter().collect()
+}
+
 pub(crate) async fn ensure_probes(x: &mut Run) -> Result<(), Trouble> {
     if x.probes.is_empty() {
         for address in x.ways.iter().filter_map(|way| way.address()) {

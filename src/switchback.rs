@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use crate::facts::Fact;
-use crate::plan::{Plan, SidePlan, WayPlan};
+use crate::plan::{Haproxy, Plan, SidePlan, WayPlan};
 use crate::runtime::{Attachment, Container, Mount};
 use crate::saga::{Line, Undo};
 use crate::switchover::{Run, SWITCHOVER};
@@ -78,6 +78,10 @@ fn as_it_is_now(way: &WayPlan, serving: &Container) -> WayPlan {
             ports: serving.ports.clone(),
             networks: networks.iter().map(|on| place_now(on, serving)).collect(),
         },
+        WayPlan::Haproxy(haproxy) => {
+            let (v1, v2) = (haproxy.v2.clone(), haproxy.v1.clone());
+            WayPlan::Haproxy(Haproxy { v1, v2, ..haproxy.clone() })
+        }
     }
 }
 

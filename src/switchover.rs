@@ -7,15 +7,17 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join, try_join_all};
 use tokio::time::Instant;
 
+use crate::clients::ClientsWay;
 use crate::engine::Side;
 use crate::facts::Fact;
 use crate::gate;
 pub use crate::run::Run;
 use crate::run::{
-    drained, ensure_probes, private, refuse_what_changed, steadily_near, unless_v1_is_gone, wait_for_the_go, window,
+    drained, each_way, ensure_probes, private, refuse_what_changed, steadily_near, unless_v1_is_gone, wait_for_the_go,
+    window,
 };
 use crate::runtime::Recipe;
 use crate::saga::{Line, Undo};
@@ -176,6 +178,7 @@ async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
     x.v1.ensure_connected().await?;
     x.v2.ensure_connected().await?;
     ensure_probes(x).await?;
+    try_join_all(x.ways.iter().map(|way| way.ensure_connected())).await?;
     x.guard.ensure_started().await?;
     Ok(Fact::Ready { attempt: x.attempt + 1 })
 }
@@ -190,19 +193,17 @@ async fn hold(x: &mut Run) -> Result<Fact, Trouble> {
     let window = x.v1.open_window(x.attempt).await?;
     let window = &*x.window.insert(window);
     window.arm(cap).await?;
-    let held = try_join_all(x.ways.iter().map(|way| way.ensure_held())).await?;
-    if !held.is_empty() && held.iter().all(|held| *held) {
-        return Ok(Fact::Held { listener: false, stands_by: false });
-    }
-    // Before anybody is sent away, or behind a held listener: a join while rejected clients come back every few milliseconds
-    // hangs them.
-    let ahead = x.v2.ensure_turns_away().await?;
+    // Before anybody waits or is sent away, or behind a held listener: a join takes its time, and while rejected clients
+    // come back every few milliseconds it hangs them.
+    let ahead = x.v2.ensure_turns_away().await? || x.ways.iter().any(|way| way.pauses());
     let stand_by = async |now: bool| try_join_all(x.ways.iter().filter(|_| now).map(|way| way.ensure_stand_by())).await;
     let stood_ahead = stand_by(ahead).await?.contains(&true);
+    // Proxies before the door: one that finds it shut would fail its clients instead of letting them wait.
+    let paused = try_join_all(x.ways.iter().map(|way| way.ensure_held())).await?.contains(&true);
     window.shut_door().await?;
     let listener = window.hold_listener().await?;
     let stood_behind = stand_by(listener && !ahead).await?.contains(&true);
-    Ok(Fact::Held { listener, stands_by: stood_ahead || stood_behind })
+    Ok(Fact::Held { listener, stands_by: stood_ahead || stood_behind, paused })
 }
 
 /// No session can write on V1, and none can come.
@@ -262,8 +263,9 @@ async fn give_v1_back(x: &mut Run) -> Result<(), Trouble> {
     }
     x.window = None;
     x.v1.ensure_given_back().await?;
-    try_join_all(x.ways.iter().map(|way| way.ensure_stood_down())).await?;
-    try_join_all(x.ways.iter().map(|way| way.ensure_released())).await?;
+    // Clients first: they need not wait until V2 has gone.
+    let released = each_way(x, async |way| way.ensure_released().await).await;
+    each_way(x, async |way| way.ensure_stood_down().await).await.and(released)?;
     x.given_back = true;
     // Nothing is shut any more: what is left of the way back is V2's, and can wait for a person.
     x.deadline = None;
@@ -281,17 +283,45 @@ async fn demote_v2(x: &mut Run) -> Result<(), Trouble> {
 
 // ── Beyond the line: V2 has everything and V1 is shut for good; we only go forward ──────────────────────────────
 
-/// V2 accepts clients; those that wait at V1 are told no at once and find V2. In this order: clients that both sides refuse
-/// come back every few milliseconds, and slow down what they wait for.
+/// V2 accepts clients; those that wait at V1 are told no at once and find V2 (where a proxy holds clients, those go first: in
+/// `move`).
 async fn open(x: &mut Run) -> Result<Fact, Trouble> {
     x.v2.ensure_promoted().await?;
     x.v2.ensure_open().await?;
-    if let Err(trouble) = let_v1_refuse(x).await {
-        // V1 may have died meanwhile. V2 serves, and nothing of V1 may stand in its way.
-        x.tell.warning(format!("V1 does not send its clients away by itself: {}", trouble.one_line()));
-        unless_v1_is_gone(x, x.v1.ensure_listener_let_go().await).await?;
+    if !x.ways.iter().any(|way| way.pauses()) {
+        send_v1s_clients_away(x).await?;
     }
     Ok(Fact::sentence("V2 accepts clients"))
+}
+
+/// Every way points at V2, and whoever was held runs; V2 bears V1's name. V1, shut, may stand beside it until clients have found
+/// V2.
+async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
+    let cross = async |way: &dyn ClientsWay| {
+        way.ensure_pointing_at(Side::V2).await?;
+        way.ensure_released().await
+    };
+    let proxies = each_way(x, async |way| if way.pauses() { cross(way).await } else { Ok(()) });
+    let others = async {
+        if x.ways.iter().any(|way| way.pauses()) {
+            send_v1s_clients_away(x).await?;
+        }
+        each_way(x, async |way| if way.pauses() { Ok(()) } else { cross(way).await }).await
+    };
+    let (proxies, others) = join(proxies, others).await;
+    others.and(proxies)?;
+    let (v1, v2) = (&x.plan.v1, &x.plan.v2);
+    unless_v1_is_gone(x, x.runtime.ensure_named(&v1.id, &v1.final_name).await).await?;
+    x.runtime.ensure_named(v2.handle(), &v2.final_name).await?;
+    Ok(Fact::sentence(format!("clients reach V2, which is now called {}", v2.final_name)))
+}
+
+/// V2 is open by then: clients that both sides refuse come back every few milliseconds, and slow down what they wait for.
+async fn send_v1s_clients_away(x: &Run) -> Result<(), Trouble> {
+    let Err(trouble) = let_v1_refuse(x).await else { return Ok(()) };
+    // V1 may have died meanwhile. V2 serves, and nothing of V1 may stand in its way.
+    x.tell.warning(format!("V1 does not send its clients away by itself: {}", trouble.one_line()));
+    unless_v1_is_gone(x, x.v1.ensure_listener_let_go().await).await
 }
 
 /// Whoever waits at V1 is told no at once.
@@ -302,18 +332,8 @@ async fn let_v1_refuse(x: &Run) -> Result<(), Trouble> {
     window.end_switch().await
 }
 
-/// Every way points at V2, and V2 bears V1's name. V1, shut, may stand beside it until clients have found V2.
-async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
-    try_join_all(x.ways.iter().map(|way| way.ensure_pointing_at(Side::V2))).await?;
-    let (v1, v2) = (&x.plan.v1, &x.plan.v2);
-    unless_v1_is_gone(x, x.runtime.ensure_named(&v1.id, &v1.final_name).await).await?;
-    x.runtime.ensure_named(v2.handle(), &v2.final_name).await?;
-    Ok(Fact::sentence(format!("clients reach V2, which is now called {}", v2.final_name)))
-}
-
 /// A write through the clients' own address succeeded, and V1 stands nowhere any more where clients look.
 async fn release(x: &mut Run) -> Result<Fact, Trouble> {
-    try_join_all(x.ways.iter().map(|way| way.ensure_released())).await?;
     ensure_probes(x).await?;
     let limit = Limit { name: "limits.cutover", value: x.plan.limits.cutover.0 };
     for probe in &mut x.probes {
@@ -321,7 +341,7 @@ async fn release(x: &mut Run) -> Result<Fact, Trouble> {
     }
     let cutover_ms = x.fence_began.map(|began| u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
     x.guard.ensure_dismissed().await?;
-    try_join_all(x.ways.iter().map(|way| way.ensure_withdrawn(Side::V1))).await?;
+    each_way(x, async |way| way.ensure_withdrawn(Side::V1).await).await?;
     Ok(Fact::Released { cutover_ms })
 }
 

@@ -7,13 +7,15 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 
+use crate::config::{Clients, Way};
 use crate::engine::{Address, Side};
-use crate::plan::{Plan, SidePlan, WayPlan};
-use crate::runtime::{Attachment, Runtime};
+use crate::plan::{Plan, Proxy, SidePlan, WayPlan};
+use crate::runtime::{Attachment, Container, Runtime};
 use crate::tell::Teller;
 use crate::trouble::Trouble;
 
 mod find;
+mod haproxy;
 mod network_alias;
 mod published_port;
 
@@ -23,9 +25,23 @@ pub use find::{checks, find};
 pub fn from_plan(way: &WayPlan, plan: Rc<Plan>, runtime: Rc<dyn Runtime>, tell: Teller) -> Box<dyn ClientsWay> {
     let at = Sides { plan, runtime, tell };
     match way.clone() {
-        WayPlan::NetworkAlias { on } => Box::new(network_alias::NetworkAlias { on, at }),
+        WayPlan::NetworkAlias { on } => Box::new(network_alias::NetworkAlias::new(on, at)),
         WayPlan::PublishedPort { ports, networks } => Box::new(published_port::PublishedPort { ports, networks, at }),
+        WayPlan::Haproxy(haproxy) => Box::new(haproxy::Haproxy::new(haproxy, at)),
     }
+}
+
+/// Looks at the proxies that the user named, in his order. `port`: where V1's server listens.
+pub async fn proxies(clients: &Clients, v1: &Container, port: u16, runtime: &Rc<dyn Runtime>) -> Vec<Proxy> {
+    let Clients::These(list) = clients else { return Vec::new() };
+    let mut proxies = Vec::new();
+    for way in list {
+        match way {
+            Way::NetworkAlias(_) | Way::PublishedPort(_) => {}
+            Way::Haproxy(said) => proxies.push(haproxy::find(said, v1, port, runtime).await),
+        }
+    }
+    proxies
 }
 
 #[async_trait(?Send)]
@@ -36,11 +52,19 @@ pub trait ClientsWay {
     async fn check(&self) -> Result<(), Trouble>;
     /// Where it points now; `None`: at neither, or it cannot be said.
     async fn pointing_at(&self) -> Result<Option<Side>, Trouble>;
-    /// Clients wait, their transactions finished. `false`: this way cannot hold anybody.
+    /// It lets clients wait, some or all: whatever is slow is done before [`ClientsWay::ensure_held`].
+    fn pauses(&self) -> bool {
+        false
+    }
+    /// What the window needs is open.
+    async fn ensure_connected(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
+    /// Clients wait. `true`: all of them, their transactions finished. `false`: nobody, or those alone that come anew.
     async fn ensure_held(&self) -> Result<bool, Trouble> {
         Ok(false)
     }
-    /// What can be done before the fence: V2, closed, stands where clients will look for it. `false`: nothing.
+    /// What can be done before anybody waits: V2, closed, stands where clients will look for it. `false`: nothing.
     async fn ensure_stand_by(&self) -> Result<bool, Trouble> {
         Ok(false)
     }
@@ -93,7 +117,8 @@ impl Sides {
         }
         let v1 = self.runtime.container(self.container(Side::V1)).await?;
         match v1.and_then(|v1| v1.networks.into_iter().find(|at| at.network == *network)) {
-            Some(now) if now.aliases == planned.aliases => Ok(()),
+            // The user may have named only some of them.
+            Some(now) if planned.aliases.iter().all(|alias| now.aliases.contains(alias)) => Ok(()),
             Some(now) => Err(Trouble::refused(format!(
                 "V1's aliases on {network} were {:?} when this was planned and are {:?} now",
                 planned.aliases, now.aliases

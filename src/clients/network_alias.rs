@@ -5,6 +5,7 @@
 //! whoever connects in between hears nothing at all (1 to 5 s, by the client's own timeouts). So the side that does not
 //! serve leaves last, when clients have stopped coming to it.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,11 +24,17 @@ const QUIET: u64 = 10;
 
 pub(super) struct NetworkAlias {
     /// V1's place on the clients' network, as it was.
-    pub(super) on: Attachment,
-    pub(super) at: Sides,
+    on: Attachment,
+    at: Sides,
+    /// V2 was put there by this process: inside the window it is not asked again.
+    v2_stands: Cell<bool>,
 }
 
 impl NetworkAlias {
+    pub(super) fn new(on: Attachment, at: Sides) -> NetworkAlias {
+        NetworkAlias { on, at, v2_stands: Cell::new(false) }
+    }
+
     /// The place of a side. V2 also answers to V1's name, which it will bear in the end.
     fn place(&self, side: Side) -> Attachment {
         let mut place = Attachment { address: None, ..self.on.clone() };
@@ -49,6 +56,9 @@ impl NetworkAlias {
     }
 
     async fn ensure_gone(&self, side: Side) -> Result<(), Trouble> {
+        if side == Side::V2 {
+            self.v2_stands.set(false);
+        }
         self.at.runtime.ensure_left(self.at.container(side), &self.on.network).await
     }
 
@@ -110,6 +120,7 @@ impl ClientsWay for NetworkAlias {
             return Ok(false);
         }
         self.at.runtime.ensure_joined(self.at.container(Side::V2), &self.place(Side::V2)).await?;
+        self.v2_stands.set(true);
         Ok(true)
     }
 
@@ -118,6 +129,9 @@ impl ClientsWay for NetworkAlias {
     }
 
     async fn ensure_pointing_at(&self, side: Side) -> Result<(), Trouble> {
+        if side == Side::V2 && self.v2_stands.get() {
+            return Ok(());
+        }
         if self.has_fixed_address() {
             self.ensure_gone(side.other()).await?;
         }

@@ -69,6 +69,7 @@ pub(super) async fn draft(
         networks: &networks,
         ways: &clients::find(v1, &networks),
         ways_checks: &clients::checks(v1, &networks, &typed.config.allow),
+        proxies: &clients::proxies(&typed.config.clients, v1, survey.port, runtime).await,
         v2,
         taken: &taken,
         survey: &survey,

@@ -3,17 +3,16 @@
 //! Every key is optional but `v1.container` and `v2.image`, which flags can give too; flags win. A key nobody knows
 //! is an error with its line, since a limit that is misspelt would silently mean its default.
 
+mod clients;
 mod limits;
 pub mod quantity;
 pub mod secret;
 mod window;
 mod yaml;
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
-
+pub use clients::{Clients, Haproxy, NetworkAlias, PublishedPort, Way};
 pub use limits::{Limits, SaidLimits};
 pub use window::{Opening, Window};
 pub use yaml::read;
@@ -57,35 +56,6 @@ pub struct V2 {
     /// The name of V2's volume; made if it is not there.
     pub volume: Option<String>,
 }
-
-/// How clients reach V1.
-#[derive(Debug, Default, PartialEq)]
-pub enum Clients {
-    /// Found: every network alias and every published port.
-    #[default]
-    Auto,
-    These(Vec<Way>),
-}
-
-#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Way {
-    NetworkAlias(NetworkAlias),
-    PublishedPort(PublishedPort),
-}
-
-#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct NetworkAlias {
-    pub network: String,
-    /// One of V1's aliases there; without it all of them.
-    pub alias: Option<String>,
-}
-
-/// All of V1's published ports.
-#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PublishedPort {}
 
 /// Whether V1's and V2's data are compared after the switch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -144,30 +114,4 @@ pub struct Access {
     pub password: Option<Variable>,
     #[serde(alias = "password_file")]
     pub password_file: Option<PathBuf>,
-}
-
-impl<'de> Deserialize<'de> for Clients {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AutoOrList;
-        impl<'de> Visitor<'de> for AutoOrList {
-            type Value = Clients;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("`auto` or a list of ways, as in `- network-alias: { network: shop, alias: db }`")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Clients, E> {
-                match text {
-                    "auto" => Ok(Clients::Auto),
-                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
-                }
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Clients, A::Error> {
-                let mut ways = Vec::new();
-                while let Some(way) = list.next_element()? {
-                    ways.push(way);
-                }
-                Ok(Clients::These(ways))
-            }
-        }
-        deserializer.deserialize_any(AutoOrList)
-    }
 }

@@ -26,7 +26,7 @@ pub(in crate::engine) async fn open(
     let plan = &place.plan;
     let (path, content) = (secret.0.to_owned(), secret.1.into_bytes());
     let spec = HelperSpec {
-        name: format!("switchover-{}-probe-{}-{}", plan.tag(), at.port, at.network.as_deref().unwrap_or("host")),
+        name: helper_name(plan.tag(), at),
         image: plan.v2.image_id.clone(),
         entrypoint,
         user: Some("0:0".into()),
@@ -45,6 +45,12 @@ pub(in crate::engine) async fn open(
     }
     let at = format!("{}:{}", at.host, at.port);
     Ok(Tries { helper, limit: plan.limits.cutover.0, tell: place.tell.clone(), at })
+}
+
+/// One for each address.
+fn helper_name(tag: &str, at: &Address) -> String {
+    let host: String = at.host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    format!("switchover-{tag}-probe-{host}-{}-{}", at.port, at.network.as_deref().unwrap_or("host"))
 }
 
 impl Tries {

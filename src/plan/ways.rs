@@ -1,10 +1,91 @@
 //! How clients reach V1: what was found, or of it what the user named.
 
-use super::WayPlan;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Drawing;
 use super::checks::refuse;
 use crate::config::{Clients, NetworkAlias, Way};
-use crate::engine::Check;
-use crate::runtime::{Attachment, Container, LABEL_RUN, Network};
+use crate::engine::{Address, Check};
+use crate::runtime::{Attachment, Container, LABEL_RUN, Network, Port};
+
+/// One way of clients, as found or configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WayPlan {
+    /// Clients on this network find the server by V1's aliases or name.
+    NetworkAlias { on: Attachment },
+    /// Clients come through ports of the engine's host. Owns all of V1's networks: a port moves only when V1 leaves
+    /// every one of them.
+    PublishedPort { ports: Vec<Port>, networks: Vec<Attachment> },
+    /// Clients come through HAProxy, which can let new ones wait. Where it finds V1 is a way of its own beside it.
+    Haproxy(Haproxy),
+}
+
+/// HAProxy in front of V1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Haproxy {
+    pub api: HaproxyApi,
+    pub backend: String,
+    /// The `server` lines of the two sides. They may be one: then it gets another address.
+    pub v1: String,
+    pub v2: String,
+    /// `None`: this HAProxy cannot let clients wait.
+    pub hold: Option<HaproxyHold>,
+    pub route: Route,
+    /// Where clients connect.
+    pub clients: Option<Address>,
+}
+
+/// How clients are let wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaproxyHold {
+    pub frontend: String,
+    /// How many clients it takes: put back when they are let go.
+    pub maxconn: u32,
+}
+
+/// Where the runtime API is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HaproxyApi {
+    /// On this host.
+    Socket(PathBuf),
+    /// `HOST:PORT`.
+    Tcp(String),
+    Container {
+        container: String,
+        network: String,
+        port: u16,
+    },
+}
+
+/// How a proxy gets to the side that serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// By the side's address on this network.
+    Network(String),
+    /// By a port that is published on the engine's host: it has the same address for either side.
+    Port { host: String, port: u16 },
+}
+
+/// A proxy that the user named, as it was found. `way` is missing where a check refuses it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Proxy {
+    pub way: Option<WayPlan>,
+    pub checks: Vec<Check>,
+}
+
+impl Proxy {
+    fn route(&self) -> Option<&Route> {
+        match &self.way {
+            Some(WayPlan::Haproxy(haproxy)) => Some(&haproxy.route),
+            _ => None,
+        }
+    }
+}
 
 pub(super) struct Ways {
     pub(super) list: Vec<WayPlan>,
@@ -16,13 +97,13 @@ pub(super) struct Ways {
 /// On the engine's default network nobody has a name.
 const NAMELESS: &str = "bridge";
 
-/// `found`: every way that can be moved.
-pub(super) fn of(v1: &Container, networks: &[Network], found: &[WayPlan], clients: &Clients) -> Ways {
-    let theirs: Vec<Attachment> = v1.networks.iter().filter(|on| !is_private(on, networks)).cloned().collect();
+pub(super) fn of(from: &Drawing<'_>) -> Ways {
+    let v1 = from.v1;
+    let theirs: Vec<Attachment> = v1.networks.iter().filter(|on| !is_private(on, from.networks)).cloned().collect();
     let mut checks = Vec::new();
-    let list = match clients {
-        Clients::Auto => found.to_vec(),
-        Clients::These(list) => asked(v1, &theirs, list, &mut checks),
+    let list = match &from.config.clients {
+        Clients::Auto => from.ways.to_vec(),
+        Clients::These(list) => asked(v1, &theirs, list, from.proxies, &mut checks),
     };
     Ways { list, networks: theirs, checks }
 }
@@ -32,9 +113,15 @@ fn is_private(on: &Attachment, networks: &[Network]) -> bool {
     networks.iter().any(|network| network.name == on.network && network.labels.contains_key(LABEL_RUN))
 }
 
-fn asked(v1: &Container, theirs: &[Attachment], list: &[Way], checks: &mut Vec<Check>) -> Vec<WayPlan> {
-    let ports = list.iter().any(|way| matches!(way, Way::PublishedPort(_)));
-    if ports && v1.ports.is_empty() {
+fn asked(
+    v1: &Container,
+    theirs: &[Attachment],
+    list: &[Way],
+    proxies: &[Proxy],
+    checks: &mut Vec<Check>,
+) -> Vec<WayPlan> {
+    let said = list.iter().any(|way| matches!(way, Way::PublishedPort(_)));
+    if said && v1.ports.is_empty() {
         let hint = "leave `published-port` out of `clients`";
         checks.push(refuse("clients", "V1 publishes no port", hint));
     }
@@ -49,10 +136,27 @@ fn asked(v1: &Container, theirs: &[Attachment], list: &[Way], checks: &mut Vec<C
             Some(on) => checks.extend(add(&mut ways, on, alias)),
         }
     }
-    if ports {
-        return vec![WayPlan::PublishedPort { ports: v1.ports.clone(), networks: theirs.to_vec() }];
+    for route in proxies.iter().filter_map(Proxy::route) {
+        ways = behind(ways, route, theirs);
     }
-    checks.extend(left_behind(v1, theirs, &ways));
+    if said || proxies.iter().any(|proxy| matches!(proxy.route(), Some(Route::Port { .. }))) {
+        ways = vec![WayPlan::PublishedPort { ports: v1.ports.clone(), networks: theirs.to_vec() }];
+    } else {
+        checks.extend(left_behind(v1, theirs, &ways));
+    }
+    for proxy in proxies {
+        checks.extend(proxy.checks.iter().cloned());
+        ways.extend(proxy.way.clone());
+    }
+    ways
+}
+
+/// The network on which a proxy finds V1 is moved with all of V1's names: whatever name stands in the proxy's file, it
+/// finds the serving side when it is read again.
+fn behind(mut ways: Vec<WayPlan>, route: &Route, theirs: &[Attachment]) -> Vec<WayPlan> {
+    let Route::Network(network) = route else { return ways };
+    ways.retain(|way| !matches!(way, WayPlan::NetworkAlias { on } if on.network == *network));
+    ways.extend(theirs.iter().find(|on| on.network == *network).cloned().map(|on| WayPlan::NetworkAlias { on }));
     ways
 }
 
@@ -96,7 +200,8 @@ fn left_behind(v1: &Container, theirs: &[Attachment], ways: &[WayPlan]) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::container;
+    use super::super::tests::{container, image, survey};
+    use super::super::{Config, Names};
     use super::*;
     use crate::config::PublishedPort;
     use crate::engine::Verdict;
@@ -119,6 +224,63 @@ mod tests {
         ways.checks.iter().filter(|check| check.verdict == Verdict::Refused).map(|check| check.id.as_str()).collect()
     }
 
+    fn of(v1: &Container, networks: &[Network], found: &[WayPlan], proxies: &[Proxy], clients: Clients) -> Ways {
+        let (v2, survey, config) = (image(), survey(), Config { clients, ..Config::default() });
+        let names = Names::new("01930b2e-7a51-7cc0-9f00-00007f3a1c2b", "shop-db", None);
+        let storage = crate::storage::for_v2(v1, "/data", &v2, "/data", &[], &names.volume).unwrap();
+        super::of(&Drawing {
+            names: &names,
+            v1,
+            networks,
+            ways: found,
+            ways_checks: &[],
+            proxies,
+            v2: &v2,
+            taken: &[],
+            survey: &survey,
+            storage: &storage,
+            config: &config,
+            hold: None,
+        })
+    }
+    fn haproxy(route: Route) -> Proxy {
+        let way = WayPlan::Haproxy(Haproxy {
+            api: HaproxyApi::Tcp("lb:9999".into()),
+            backend: "db".into(),
+            v1: "s1".into(),
+            v2: "s1".into(),
+            hold: Some(HaproxyHold { frontend: "db".into(), maxconn: 2000 }),
+            route,
+            clients: None,
+        });
+        Proxy { way: Some(way), checks: vec![] }
+    }
+    fn names(ways: &Ways) -> Vec<&str> {
+        let name = |way: &WayPlan| match way {
+            WayPlan::NetworkAlias { .. } => "alias",
+            WayPlan::PublishedPort { .. } => "port",
+            WayPlan::Haproxy(_) => "haproxy",
+        };
+        ways.list.iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_proxy_takes_along_what_it_finds_v1_by() {
+        let clients = || Clients::These(vec![by("app", Some("db"))]);
+        let by_network = haproxy(Route::Network("app".into()));
+        let ways =
+            of(&v1(&[on("app", &["db", "shop-db"])], &[]), &[], &[], std::slice::from_ref(&by_network), clients());
+        assert_eq!((names(&ways), refused(&ways)), (vec!["alias", "haproxy"], vec![]));
+        assert!(matches!(&ways.list[0], WayPlan::NetworkAlias { on } if on.aliases == ["db", "shop-db"]));
+        // Another network and a port would be left behind.
+        let more = v1(&[on("app", &[]), on("etl", &[])], &[port(false)]);
+        let ways = of(&more, &[], &[], &[by_network], Clients::These(vec![]));
+        assert_eq!((names(&ways), refused(&ways)), (vec!["alias", "haproxy"], vec!["clients-left"]));
+        let by_port = haproxy(Route::Port { host: "127.0.0.1".into(), port: 5432 });
+        let ways = of(&more, &[], &[], &[by_port], Clients::These(vec![]));
+        assert_eq!((names(&ways), refused(&ways)), (vec!["port", "haproxy"], vec![]));
+    }
+
     #[test]
     fn what_was_found_is_taken_and_the_private_network_is_not_the_clients() {
         let v1 = v1(&[on("app", &["db"]), on("switchover-x", &[])], &[]);
@@ -130,7 +292,7 @@ mod tests {
             labels: [(LABEL_RUN.to_owned(), "r".to_owned())].into(),
         };
         let found = [WayPlan::NetworkAlias { on: on("app", &["db"]) }];
-        let ways = of(&v1, &[private], &found, &Clients::Auto);
+        let ways = of(&v1, &[private], &found, &[], Clients::Auto);
         assert_eq!(ways.list, found);
         assert_eq!(ways.networks, [on("app", &["db"])]);
     }
@@ -138,7 +300,7 @@ mod tests {
     #[test]
     fn a_list_says_what_it_leaves_out_and_what_is_not_there() {
         let v1 = v1(&[on("app", &["db", "database"]), on("etl", &[])], &[port(false)]);
-        let these = |list: Vec<Way>| of(&v1, &[], &[], &Clients::These(list));
+        let these = |list: Vec<Way>| of(&v1, &[], &[], &[], Clients::These(list));
         let ways = these(vec![by("app", Some("db"))]);
         assert_eq!(refused(&ways), ["clients-left"]);
         assert!(ways.checks[0].found.contains("network etl, port 5432"));

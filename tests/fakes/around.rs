@@ -68,6 +68,12 @@ impl ClientsWay for PoolerWay {
     async fn pointing_at(&self) -> Result<Option<Side>, Trouble> {
         Ok(None)
     }
+    fn pauses(&self) -> bool {
+        true
+    }
+    async fn ensure_connected(&self) -> Result<(), Trouble> {
+        self.0.at("connect to the pooler").await
+    }
     async fn ensure_held(&self) -> Result<bool, Trouble> {
         once(&self.0, "hold the pooler", |s| {
             s.pooler.paused = true;

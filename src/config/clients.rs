@@ -1,0 +1,86 @@
+//! `clients:`, the ways by which clients reach V1.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+
+/// How clients reach V1.
+#[derive(Debug, Default, PartialEq)]
+pub enum Clients {
+    /// Found: every network alias and every published port.
+    #[default]
+    Auto,
+    These(Vec<Way>),
+}
+
+/// One way of clients. A new one is a variant here and a file in `src/clients/`.
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    NetworkAlias(NetworkAlias),
+    PublishedPort(PublishedPort),
+    Haproxy(Haproxy),
+}
+
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetworkAlias {
+    pub network: String,
+    /// One of V1's aliases there; without it all of them.
+    pub alias: Option<String>,
+}
+
+/// All of V1's published ports.
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedPort {}
+
+/// HAProxy, which is told by its runtime API. The API is at one of `socket`, `tcp`, or `container` and `port`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Haproxy {
+    /// A socket on this host.
+    pub socket: Option<PathBuf>,
+    /// `HOST:PORT`, as this host reaches it.
+    pub tcp: Option<String>,
+    /// HAProxy's container …
+    pub container: Option<String>,
+    /// … and the port of the API inside it.
+    pub port: Option<u16>,
+    pub backend: String,
+    /// The `server` line that V1 stands on; needed where the backend has several that could be it.
+    pub v1: Option<String>,
+    /// The one that V2 shall stand on; without it V1's, which gets V2's address.
+    pub v2: Option<String>,
+    /// Where clients come in; needed where several could be it.
+    pub frontend: Option<String>,
+    /// `HOST:PORT` that clients connect to, to prove a write there.
+    pub clients: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Clients {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AutoOrList;
+        impl<'de> Visitor<'de> for AutoOrList {
+            type Value = Clients;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("`auto` or a list of ways, as in `- network-alias: { network: shop, alias: db }`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Clients, E> {
+                match text {
+                    "auto" => Ok(Clients::Auto),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Clients, A::Error> {
+                let mut ways = Vec::new();
+                while let Some(way) = list.next_element()? {
+                    ways.push(way);
+                }
+                Ok(Clients::These(ways))
+            }
+        }
+        deserializer.deserialize_any(AutoOrList)
+    }
+}
