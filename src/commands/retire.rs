@@ -38,9 +38,34 @@ pub(super) async fn retire(typed: &Invocation, args: &cli::Retire) -> Result<u8,
         return Err(Trouble::refused(format!("a {} of {name} is under way", open.standing.order.kind.name()))
             .hint(format!("`switchover resume --container {name}` goes on with it, `abort` turns it back")));
     }
-    let last = last(typed, &name)?;
+    begin(typed, &name, remove_data).await
+}
+
+/// What an unattended `run` does first: the side that was kept for `retire.after` goes, by the owner's word in the configuration.
+/// `None`: nothing is there, it is kept for longer, or something is wrong with the side that serves. The lock is held.
+pub(super) async fn if_soaked(typed: &Invocation, name: &str) -> Result<Option<u8>, Trouble> {
+    if !has_soaked(typed, name) {
+        return Ok(None);
+    }
+    begin(typed, name, typed.config.retire.data == Data::Remove).await.map(Some)
+}
+
+/// Asked without a lock by `run --check`, too.
+pub(super) fn has_soaked(typed: &Invocation, name: &str) -> bool {
+    let remove_data = typed.config.retire.data == Data::Remove;
+    let fine = |last: &Found| match last.standing.fact("verify") {
+        Some(Fact::Verified { differing, .. }) => differing.is_empty(),
+        _ => true,
+    };
+    typed.config.retire.after.is_some()
+        && is_anything_left(typed, name, remove_data)
+        && last(typed, name).is_ok_and(|last| fine(&last) && order(typed, &last, remove_data).is_ok())
+}
+
+async fn begin(typed: &Invocation, name: &str, remove_data: bool) -> Result<u8, Trouble> {
+    let last = last(typed, name)?;
     let order = order(typed, &last, remove_data)?;
-    let files = typed.state.run(&name, &order.id);
+    let files = typed.state.run(name, &order.id);
     let runtime = typed.runtime().await?;
     let tell = typed.teller(order.is_exchanged());
     files.secrets().take_over(&last.files.secrets())?;
@@ -50,7 +75,7 @@ pub(super) async fn retire(typed: &Invocation, args: &cli::Retire) -> Result<u8,
     confirm(typed, &order, &found)?;
     let plan = serde_json::to_value(&order).map_err(|e| Trouble::bug("a plan does not become text").because(e))?;
     let journal = Journal::create(&files.journal(), plan)?;
-    perform(typed, &name, retirement, journal).await
+    perform(typed, name, retirement, journal).await
 }
 
 /// An interrupted one.

@@ -5,6 +5,7 @@ use super::find;
 use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
 use super::plan::{Checks, overview};
+use super::retire;
 use crate::runtime::Image;
 use crate::saga::Wish;
 use crate::state::{Kind, Until};
@@ -36,6 +37,11 @@ pub(super) async fn begin_or_go_on(typed: &Invocation, until: Until) -> Result<u
 async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Trouble> {
     let runtime = typed.runtime().await?;
     let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(name)).await?;
+    if until == Until::End
+        && let Some(code) = retire::if_soaked(typed, name).await?
+    {
+        return Ok(code);
+    }
     let tell = typed.teller(false);
     let image = runtime.ensure_image(typed.image()?).await?;
     if runs_already(&target, &image) {
@@ -108,10 +114,15 @@ async fn check(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
     let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(name)).await?;
     let tell = typed.teller(false);
     let image = runtime.image(typed.image()?).await?;
-    if let Some(image) = image.filter(|image| !open && runs_already(&target, image)) {
+    let soaked = retire::has_soaked(typed, name);
+    if let Some(image) = image.filter(|image| !open && !soaked && runs_already(&target, image)) {
         return Ok(nothing_to_do(typed, &tell, &target, &image));
     }
-    let why = if open { "a run is under way" } else { "it runs another image" };
+    let why = match (open, soaked) {
+        (true, _) => "a run is under way",
+        (false, true) => "the side that was kept (retire.after) is to be retired",
+        (false, false) => "it runs another image",
+    };
     tell.result(
         serde_json::json!({ "name": name, "outcome": "something-to-do", "exit": SOMETHING_TO_DO, "because": why }),
     );
