@@ -4,6 +4,7 @@
 
 mod checks;
 mod names;
+mod proxies;
 mod ways;
 
 use std::path::PathBuf;
@@ -19,7 +20,10 @@ use crate::trouble::Trouble;
 
 pub use checks::{before_survey, same_architecture};
 pub use names::{Names, Taken};
-pub use ways::{Haproxy, HaproxyApi, HaproxyHold, Proxy, Route, WayPlan};
+pub use proxies::{
+    BouncerConsole, BouncerDatabase, BouncerFile, ConsoleAt, Haproxy, HaproxyApi, HaproxyHold, Pgbouncer, Proxy, Route,
+};
+pub use ways::WayPlan;
 
 /// Journaled whole before the first act. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

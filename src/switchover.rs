@@ -263,9 +263,9 @@ async fn give_v1_back(x: &mut Run) -> Result<(), Trouble> {
     }
     x.window = None;
     x.v1.ensure_given_back().await?;
-    // Clients first: they need not wait until V2 has gone.
-    let released = each_way(x, async |way| way.ensure_released().await).await;
-    each_way(x, async |way| way.ensure_stood_down().await).await.and(released)?;
+    // In this order: a proxy that looks names up when its clients run again must not find V2 by them.
+    let stood_down = each_way(x, async |way| way.ensure_stood_down().await).await;
+    each_way(x, async |way| way.ensure_released().await).await.and(stood_down)?;
     x.given_back = true;
     // Nothing is shut any more: what is left of the way back is V2's, and can wait for a person.
     x.deadline = None;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 
-use crate::config::{Clients, Way};
+use crate::config::{Clients, Limits, Way};
 use crate::engine::{Address, Side};
 use crate::plan::{Plan, Proxy, SidePlan, WayPlan};
 use crate::runtime::{Attachment, Container, Runtime};
@@ -17,6 +17,7 @@ use crate::trouble::Trouble;
 mod find;
 mod haproxy;
 mod network_alias;
+mod pgbouncer;
 mod published_port;
 
 pub use find::{checks, find};
@@ -28,20 +29,31 @@ pub fn from_plan(way: &WayPlan, plan: Rc<Plan>, runtime: Rc<dyn Runtime>, tell: 
         WayPlan::NetworkAlias { on } => Box::new(network_alias::NetworkAlias::new(on, at)),
         WayPlan::PublishedPort { ports, networks } => Box::new(published_port::PublishedPort { ports, networks, at }),
         WayPlan::Haproxy(haproxy) => Box::new(haproxy::Haproxy::new(haproxy, at)),
+        WayPlan::Pgbouncer(pgbouncer) => Box::new(pgbouncer::Pgbouncer::new(pgbouncer, at)),
     }
 }
 
-/// Looks at the proxies that the user named, in his order. `port`: where V1's server listens.
-pub async fn proxies(clients: &Clients, v1: &Container, port: u16, runtime: &Rc<dyn Runtime>) -> Vec<Proxy> {
+/// Looks at the proxies that the user named, in his order.
+pub async fn proxies(clients: &Clients, around: &Around<'_>) -> Vec<Proxy> {
     let Clients::These(list) = clients else { return Vec::new() };
     let mut proxies = Vec::new();
     for way in list {
         match way {
             Way::NetworkAlias(_) | Way::PublishedPort(_) => {}
-            Way::Haproxy(said) => proxies.push(haproxy::find(said, v1, port, runtime).await),
+            Way::Haproxy(said) => proxies.push(haproxy::find(said, around).await),
+            Way::Pgbouncer(said) => proxies.push(pgbouncer::find(said, around).await),
         }
     }
     proxies
+}
+
+/// What proxies are in front of.
+pub struct Around<'a> {
+    pub v1: &'a Container,
+    /// Where V1's server listens.
+    pub port: u16,
+    pub limits: &'a Limits,
+    pub runtime: &'a Rc<dyn Runtime>,
 }
 
 #[async_trait(?Send)]

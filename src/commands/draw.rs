@@ -63,13 +63,14 @@ pub(super) async fn draft(
     for on in &v1.networks {
         networks.extend(runtime.network(&on.network).await?);
     }
+    let around = clients::Around { v1, port: survey.port, limits: &limits, runtime };
     let drawn = plan::draw(&Drawing {
         names: &names,
         v1,
         networks: &networks,
         ways: &clients::find(v1, &networks),
         ways_checks: &clients::checks(v1, &networks, &typed.config.allow),
-        proxies: &clients::proxies(&typed.config.clients, v1, survey.port, runtime).await,
+        proxies: &clients::proxies(&typed.config.clients, &around).await,
         v2,
         taken: &taken,
         survey: &survey,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
+use super::secret::Variable;
+
 /// How clients reach V1.
 #[derive(Debug, Default, PartialEq)]
 pub enum Clients {
@@ -21,6 +23,7 @@ pub enum Way {
     NetworkAlias(NetworkAlias),
     PublishedPort(PublishedPort),
     Haproxy(Haproxy),
+    Pgbouncer(Box<Pgbouncer>),
 }
 
 #[derive(Debug, PartialEq, Eq, serde::Deserialize)]
@@ -57,6 +60,28 @@ pub struct Haproxy {
     pub frontend: Option<String>,
     /// `HOST:PORT` that clients connect to, to prove a write there.
     pub clients: Option<String>,
+}
+
+/// PgBouncer, which is told by its console and its file. The console is at `admin`, or inside `container`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pgbouncer {
+    /// `postgres://USER@HOST:PORT/pgbouncer`, as this host reaches it; without a password.
+    pub admin: Option<String>,
+    /// PgBouncer's container: its file is in there, and its console too, if `admin` says nothing else.
+    pub container: Option<String>,
+    /// Of the console inside the container; 6432.
+    pub port: Option<u16>,
+    /// The same; `pgbouncer`.
+    pub user: Option<String>,
+    pub password: Option<Variable>,
+    #[serde(alias = "password_file")]
+    pub password_file: Option<PathBuf>,
+    /// Those that are moved; without it every one that is V1's.
+    #[serde(default)]
+    pub databases: Vec<String>,
+    /// PgBouncer's configuration, in its container or on this host; `/etc/pgbouncer/pgbouncer.ini`.
+    pub file: Option<PathBuf>,
 }
 
 impl<'de> Deserialize<'de> for Clients {

@@ -1,10 +1,11 @@
 //! Secrets in the configuration: by the name of a variable or of a file, never literally.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
 
 use crate::trouble::Trouble;
 
@@ -15,6 +16,30 @@ pub struct Variable(String);
 impl<'de> Deserialize<'de> for Variable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(VariableName)
+    }
+}
+
+/// As it was written.
+impl Serialize for Variable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("${{{}}}", self.0))
+    }
+}
+
+/// Where a password is to be had: what a plan may hold of it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Password {
+    Variable(Variable),
+    File(PathBuf),
+}
+
+impl Password {
+    pub fn read(&self) -> Result<SecretString, Trouble> {
+        match self {
+            Password::Variable(variable) => variable.read(),
+            Password::File(path) => from_file(path),
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! How clients reach V1: what was found, or of it what the user named.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::Drawing;
 use super::checks::refuse;
+use super::proxies::{Haproxy, Pgbouncer, Proxy, Route};
 use crate::config::{Clients, NetworkAlias, Way};
-use crate::engine::{Address, Check};
+use crate::engine::Check;
 use crate::runtime::{Attachment, Container, LABEL_RUN, Network, Port};
 
 /// One way of clients, as found or configured.
@@ -21,70 +20,8 @@ pub enum WayPlan {
     PublishedPort { ports: Vec<Port>, networks: Vec<Attachment> },
     /// Clients come through HAProxy, which can let new ones wait. Where it finds V1 is a way of its own beside it.
     Haproxy(Haproxy),
-}
-
-/// HAProxy in front of V1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Haproxy {
-    pub api: HaproxyApi,
-    pub backend: String,
-    /// The `server` lines of the two sides. They may be one: then it gets another address.
-    pub v1: String,
-    pub v2: String,
-    /// `None`: this HAProxy cannot let clients wait.
-    pub hold: Option<HaproxyHold>,
-    pub route: Route,
-    /// Where clients connect.
-    pub clients: Option<Address>,
-}
-
-/// How clients are let wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HaproxyHold {
-    pub frontend: String,
-    /// How many clients it takes: put back when they are let go.
-    pub maxconn: u32,
-}
-
-/// Where the runtime API is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HaproxyApi {
-    /// On this host.
-    Socket(PathBuf),
-    /// `HOST:PORT`.
-    Tcp(String),
-    Container {
-        container: String,
-        network: String,
-        port: u16,
-    },
-}
-
-/// How a proxy gets to the side that serves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Route {
-    /// By the side's address on this network.
-    Network(String),
-    /// By a port that is published on the engine's host: it has the same address for either side.
-    Port { host: String, port: u16 },
-}
-
-/// A proxy that the user named, as it was found. `way` is missing where a check refuses it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Proxy {
-    pub way: Option<WayPlan>,
-    pub checks: Vec<Check>,
-}
-
-impl Proxy {
-    fn route(&self) -> Option<&Route> {
-        match &self.way {
-            Some(WayPlan::Haproxy(haproxy)) => Some(&haproxy.route),
-            _ => None,
-        }
-    }
+    /// The same of PgBouncer, which lets all of its clients wait, their transactions finished.
+    Pgbouncer(Pgbouncer),
 }
 
 pub(super) struct Ways {
@@ -201,7 +138,7 @@ fn left_behind(v1: &Container, theirs: &[Attachment], ways: &[WayPlan]) -> Optio
 #[cfg(test)]
 mod tests {
     use super::super::tests::{container, image, survey};
-    use super::super::{Config, Names};
+    use super::super::{Config, HaproxyApi, HaproxyHold, Names};
     use super::*;
     use crate::config::PublishedPort;
     use crate::engine::Verdict;
@@ -260,6 +197,7 @@ mod tests {
             WayPlan::NetworkAlias { .. } => "alias",
             WayPlan::PublishedPort { .. } => "port",
             WayPlan::Haproxy(_) => "haproxy",
+            WayPlan::Pgbouncer(_) => "pgbouncer",
         };
         ways.list.iter().map(name).collect()
     }

@@ -90,7 +90,11 @@ pub trait Runtime {
     /// Writes a file into a container that runs or does not (volumes included, tmpfs of a running one excluded);
     /// parents must exist.
     async fn put_file(&self, container: &str, file: &File) -> Result<(), Trouble>;
-    async fn read_file(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, Trouble>;
+    async fn read_file(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, Trouble> {
+        Ok(self.file(container, path).await?.map(|file| file.content))
+    }
+    /// With its mode and owner, under the path that links lead to: to be written again.
+    async fn file(&self, container: &str, path: &str) -> Result<Option<File>, Trouble>;
     /// A short-lived container, started, with its standard input and output held open. Labelled with the run and
     /// removed by [`Helper::end`]; a helper of the same name left by a crash is removed first.
     async fn helper(&self, spec: &HelperSpec) -> Result<Box<dyn Helper>, Trouble>;

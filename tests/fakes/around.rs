@@ -242,7 +242,7 @@ impl Runtime for FakeRuntime {
     async fn put_file(&self, _: &str, _: &File) -> Result<(), Trouble> {
         unused()
     }
-    async fn read_file(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, Trouble> {
+    async fn file(&self, _: &str, _: &str) -> Result<Option<File>, Trouble> {
         unused()
     }
     async fn helper(&self, _: &HelperSpec) -> Result<Box<dyn Helper>, Trouble> {

@@ -46,7 +46,7 @@ fn names(ways: &[WayPlan]) -> Vec<String> {
             WayPlan::PublishedPort { networks, .. } => {
                 format!("port on {}", networks.iter().map(|at| at.network.as_str()).collect::<Vec<_>>().join("+"))
             }
-            WayPlan::Haproxy(haproxy) => format!("{haproxy:?}"),
+            WayPlan::Haproxy(_) | WayPlan::Pgbouncer(_) => format!("{way:?}"),
         })
         .collect()
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::api::Api;
 use super::fit;
 use super::said::{self, Frontend, Server};
+use crate::clients::Around;
 use crate::config;
 use crate::engine::{Address, Check, Verdict};
 use crate::plan::{Haproxy, HaproxyApi, HaproxyHold, Proxy, Route, WayPlan};
@@ -14,14 +15,9 @@ use crate::trouble::Trouble;
 /// What the prechecks are called.
 const ID: &str = "haproxy";
 
-/// Looks at it over its API. `port`: where V1's server listens.
-pub(in crate::clients) async fn find(
-    said: &config::Haproxy,
-    v1: &Container,
-    port: u16,
-    runtime: &Rc<dyn Runtime>,
-) -> Proxy {
-    match look(said, v1, port, runtime).await {
+/// Looks at it over its API.
+pub(in crate::clients) async fn find(said: &config::Haproxy, around: &Around<'_>) -> Proxy {
+    match look(said, around).await {
         Ok((way, checks)) => Proxy { way: Some(WayPlan::Haproxy(way)), checks },
         Err(trouble) => {
             let (found, hint) = (trouble.one_line(), trouble.hints.first().cloned());
@@ -30,12 +26,8 @@ pub(in crate::clients) async fn find(
     }
 }
 
-async fn look(
-    said: &config::Haproxy,
-    v1: &Container,
-    port: u16,
-    runtime: &Rc<dyn Runtime>,
-) -> Result<(Haproxy, Vec<Check>), Trouble> {
+async fn look(said: &config::Haproxy, around: &Around<'_>) -> Result<(Haproxy, Vec<Check>), Trouble> {
+    let Around { v1, port, runtime, .. } = *around;
     let place = place(said, v1, &**runtime).await?;
     let api = Api::new(place.clone(), Rc::clone(runtime));
     refuse_powerless(&api.ask("show cli level").await?, &api.name())?;

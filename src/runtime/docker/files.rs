@@ -32,13 +32,13 @@ impl Docker {
         done.map_err(|error| self.engine.trouble(act(), error))
     }
 
-    pub(super) async fn file_content(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, Trouble> {
+    pub(super) async fn whole_file(&self, container: &str, path: &str) -> Result<Option<File>, Trouble> {
         let act = || format!("cannot read {path} in container {container}");
         let mut path = path.to_owned();
         for _ in 0..LINKS {
             let Some(archive) = self.download(container, &path).await? else { return Ok(None) };
             match first_entry(&archive).map_err(|error| Trouble::failed(act()).because(error))? {
-                Entry::Content(content) => return Ok(Some(content)),
+                Entry::File(file) => return Ok(Some(File { path, ..file })),
                 Entry::Link(target) => path = joined(&path, &target),
                 Entry::Other => return Err(Trouble::failed(act()).because(Trouble::failed("it is no file"))),
             }
@@ -71,7 +71,7 @@ impl Docker {
 }
 
 enum Entry {
-    Content(Vec<u8>),
+    File(File),
     Link(String),
     Other,
 }
@@ -82,9 +82,11 @@ fn first_entry(archive: &[u8]) -> std::io::Result<Entry> {
     let mut entry = entry?;
     match entry.header().entry_type() {
         EntryType::Regular => {
+            let header = entry.header();
+            let (mode, uid, gid) = (header.mode()?, header.uid()?, header.gid()?);
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
-            Ok(Entry::Content(content))
+            Ok(Entry::File(File { path: String::new(), content, mode, uid, gid }))
         }
         EntryType::Symlink => {
             let target = entry.link_name()?;

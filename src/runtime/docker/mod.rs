@@ -149,8 +149,8 @@ impl Runtime for Docker {
     async fn put_file(&self, container: &str, file: &File) -> Result<(), Trouble> {
         self.write_file(container, file).await
     }
-    async fn read_file(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, Trouble> {
-        self.file_content(container, path).await
+    async fn file(&self, container: &str, path: &str) -> Result<Option<File>, Trouble> {
+        self.whole_file(container, path).await
     }
     async fn helper(&self, spec: &HelperSpec) -> Result<Box<dyn Helper>, Trouble> {
         self.start_helper(spec).await
