@@ -5,11 +5,12 @@
 //! PgBouncer keeps names for a while (`dns_max_ttl`), and would find V1 by them. So V2's address stands in the file until
 //! it has forgotten them, and then what its owner wrote there: a name that V2 bears by now.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::try_join;
 
 use self::console::{Console, Row};
 use super::{ClientsWay, Sides};
@@ -39,13 +40,15 @@ pub(super) struct Pgbouncer {
     pausing: Console,
     /// Where V2 stands, looked up before clients wait.
     v2_at: RefCell<Option<String>>,
+    /// The file, read before clients wait, for the first time that it is written.
+    read: RefCell<Option<File>>,
 }
 
 impl Pgbouncer {
     pub(super) fn new(plan: plan::Pgbouncer, at: Sides) -> Pgbouncer {
         let console = || Console::new(plan.console.clone(), Rc::clone(&at.runtime));
         let (console, pausing) = (console(), console());
-        Pgbouncer { plan, at, console, pausing, v2_at: RefCell::default() }
+        Pgbouncer { plan, at, console, pausing, v2_at: RefCell::default(), read: RefCell::default() }
     }
 
     async fn found(&self, side: Side) -> Result<Option<Container>, Trouble> {
@@ -108,7 +111,11 @@ impl Pgbouncer {
 
     /// PgBouncer has these hosts, one a database, in its file and in mind.
     async fn ensure_hosts(&self, host: impl Fn(&BouncerDatabase) -> String) -> Result<(), Trouble> {
-        let mut file = self.file().await?;
+        let read = self.read.take();
+        let mut file = match read {
+            Some(file) => file,
+            None => self.file().await?,
+        };
         let was = String::from_utf8(std::mem::take(&mut file.content))
             .map_err(|_| Trouble::failed(format!("PgBouncer's file {} is not text", file.path)))?;
         let mut text = was.clone();
@@ -145,11 +152,26 @@ impl Pgbouncer {
         })
     }
 
+    /// A pause is over when PgBouncer looks at it next, which an idle one does three times a second: it is spoken to meanwhile.
     async fn pause(&self) -> Result<(), Trouble> {
-        for database in self.plan.databases.iter().filter(|database| !database.by_session) {
-            self.pausing.ask_patiently(&format!("PAUSE {}", database.name)).await?;
-        }
-        Ok(())
+        let paused = Cell::new(false);
+        let pausing = async {
+            for database in self.plan.databases.iter().filter(|database| !database.by_session) {
+                self.pausing.ask_patiently(&format!("PAUSE {}", database.name)).await?;
+            }
+            paused.set(true);
+            Ok(())
+        };
+        let limit = Limit { name: "limits.transactions", value: self.at.plan.limits.transactions.0 };
+        let wait = Wait { what: "transactions to end", limit, every: Duration::from_millis(1), kind: Kind::Failed };
+        let waking = wait::until(wait, &self.at.tell, async || {
+            if paused.get() {
+                return Ok(Look::Done(()));
+            }
+            self.console.ask("SHOW VERSION").await?;
+            Ok(Look::NotYet("PgBouncer still waits for some".into()))
+        });
+        try_join(pausing, waking).await.map(drop)
     }
 
     /// `None`: no PgBouncer answers.
@@ -253,12 +275,14 @@ impl ClientsWay for Pgbouncer {
 
     async fn ensure_held(&self) -> Result<bool, Trouble> {
         self.v2_at.replace(self.stands(Side::V2).await?);
-        let limit = Limit { name: "limits.transactions", value: self.at.plan.limits.transactions.0 };
-        let what = format!("the transactions through PgBouncer at {}", self.console.name());
+        self.read.replace(Some(self.file().await?));
         // Whoever waits by then is let go by the way back: V2 must not be found by V1's name when he runs again.
-        wait::within(limit, &what, self.pause()).await.map_err(|trouble| {
+        self.pause().await.map_err(|trouble| {
             self.pausing.forget();
-            trouble.hint("a longer `limits.transactions` waits longer for them; clients wait as well meanwhile")
+            let what = format!("PgBouncer at {} cannot be paused", self.console.name());
+            Trouble::failed(what)
+                .because(trouble)
+                .hint("a longer `limits.transactions` waits longer for transactions; clients wait as well meanwhile")
         })?;
         let mut all = true;
         for database in self.plan.databases.iter().filter(|database| database.by_session) {
@@ -271,6 +295,7 @@ impl ClientsWay for Pgbouncer {
 
     async fn ensure_stood_down(&self) -> Result<(), Trouble> {
         self.v2_at.take();
+        self.read.take();
         Ok(())
     }
 
@@ -293,6 +318,7 @@ impl ClientsWay for Pgbouncer {
 
     async fn ensure_withdrawn(&self, side: Side) -> Result<(), Trouble> {
         self.v2_at.take();
+        self.read.take();
         if matches!(self.plan.route, Route::Port { .. })
             || self.plan.databases.iter().all(|database| database.host.is_none())
         {
