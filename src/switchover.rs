@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{join3, try_join_all};
 use tokio::time::Instant;
 
 use crate::clients::ClientsWay;
@@ -294,7 +294,7 @@ async fn open(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::sentence("V2 accepts clients"))
 }
 
-/// Every way points at V2, and whoever was held runs; V2 bears V1's name. V1, shut, may stand beside it until clients have found
+/// Every way points at V2, and whoever was held runs; V2 stays open over a restart, and bears V1's name. V1, shut, may stand beside it until clients have found
 /// V2.
 async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
     let cross = async |way: &dyn ClientsWay| {
@@ -308,8 +308,8 @@ async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
         }
         each_way(x, async |way| if way.pauses() { Ok(()) } else { cross(way).await }).await
     };
-    let (proxies, others) = join(proxies, others).await;
-    others.and(proxies)?;
+    let (proxies, others, lasts) = join3(proxies, others, x.v2.ensure_open_lasts()).await;
+    others.and(proxies).and(lasts)?;
     let (v1, v2) = (&x.plan.v1, &x.plan.v2);
     unless_v1_is_gone(x, x.runtime.ensure_named(&v1.id, &v1.final_name).await).await?;
     x.runtime.ensure_named(v2.handle(), &v2.final_name).await?;

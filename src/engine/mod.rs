@@ -252,6 +252,10 @@ pub trait Server {
 
     /// Clients get in, by the leader's own access rules.
     async fn ensure_open(&self) -> Result<(), Trouble>;
+    /// They do after its next start, too, and its own jobs run. Done while clients already come in.
+    async fn ensure_open_lasts(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
     /// Tries to write through the clients' own address. Made beforehand, used when the clients run again.
     async fn probe(&self, at: &Address) -> Result<Box<dyn Probe>, Trouble>;
     /// A view of the data that stays as it is now while others write: taken on V2 while it is closed, and kept

@@ -42,7 +42,7 @@ async fn ensure_events(session: &Session, place: &Place) {
     match left.await {
         Ok(events) if events.is_empty() => {}
         Ok(events) => {
-            if let Err(trouble) = open::ensure_open(session, place, &events).await {
+            if let Err(trouble) = open::ensure_lasts(session, place, &events).await {
                 place.tell.warning(format!("events are not enabled on {}: {}", place.side, trouble.one_line()));
             }
         }

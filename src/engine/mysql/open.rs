@@ -8,13 +8,19 @@ use crate::engine::mysql_wire::session::Session;
 use crate::trouble::Trouble;
 
 /// That clients do get in is proven by the write through their own address that follows.
-pub(super) async fn ensure_open(session: &Session, place: &Place, enabled: &[Event]) -> Result<(), Trouble> {
+pub(super) async fn ensure_open(session: &Session, place: &Place) -> Result<(), Trouble> {
     session.run("SET GLOBAL super_read_only = 0").await?;
     session.run("SET GLOBAL read_only = 0").await?;
+    door::ensure_open(session, Before::of(&place.plan)?.serving.max_connections).await
+}
+
+/// Nothing of this is a reason to keep clients out meanwhile. In the end once more, for a V2 that was started anew before this had
+/// begun.
+pub(super) async fn ensure_lasts(session: &Session, place: &Place, enabled: &[Event]) -> Result<(), Trouble> {
     let serving = Before::of(&place.plan)?.serving;
-    door::ensure_open(session, serving.max_connections).await?;
     session.run("RESET PERSIST IF EXISTS super_read_only").await?;
     events::ensure_enabled(session, place, enabled).await;
     session.run("RESET PERSIST IF EXISTS event_scheduler").await?;
-    events::ensure_scheduled(session, &serving.event_scheduler).await
+    events::ensure_scheduled(session, &serving.event_scheduler).await?;
+    ensure_open(session, place).await
 }

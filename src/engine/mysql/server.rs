@@ -242,8 +242,12 @@ impl Server for MysqlServer {
     }
 
     async fn ensure_open(&self) -> Result<(), Trouble> {
+        open::ensure_open(&*self.session().await?, &self.place).await
+    }
+
+    async fn ensure_open_lasts(&self) -> Result<(), Trouble> {
         let events = self.events.borrow().clone();
-        open::ensure_open(&*self.session().await?, &self.place, &events).await
+        open::ensure_lasts(&*self.session().await?, &self.place, &events).await
     }
 
     async fn probe(&self, at: &Address) -> Result<Box<dyn Probe>, Trouble> {
