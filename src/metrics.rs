@@ -13,10 +13,13 @@ pub struct Earlier {
     pub success: Option<i64>,
     pub switched: Option<i64>,
     pub cutover_seconds: Option<f64>,
+    /// A person had to look, and no run has ended as it was meant to since.
+    pub person: bool,
 }
 
 const SUCCESS: &str = "switchover_last_success_timestamp_seconds";
 const SWITCHED: &str = "switchover_last_switch_timestamp_seconds";
+const PERSON: &str = "switchover_needs_person";
 const CUTOVER: &str = "switchover_last_cutover_seconds";
 
 impl Earlier {
@@ -31,6 +34,7 @@ impl Earlier {
             success: value(SUCCESS).and_then(|text| text.parse().ok()),
             switched: value(SWITCHED).and_then(|text| text.parse().ok()),
             cutover_seconds: value(CUTOVER).and_then(|text| text.parse().ok()),
+            person: value(PERSON).as_deref() == Some("1"),
         }
     }
 }
@@ -40,7 +44,7 @@ pub fn text(name: &str, result: &Value, earlier: Earlier, now: Timestamp) -> Str
     let exit = result["exit"].as_i64();
     let outcome = result["outcome"].as_str().unwrap_or("unknown");
     let good = exit == Some(0);
-    let switched = good && outcome == "switched";
+    let switched = outcome == "switched";
     let second = now.as_second();
     let cutover = result["cutover_ms"].as_f64().filter(|_| switched).map(|ms| ms / 1000.0);
     let mut file = Metrics { label: label(name), text: String::new() };
@@ -48,8 +52,9 @@ pub fn text(name: &str, result: &Value, earlier: Earlier, now: Timestamp) -> Str
     file.gauge("switchover_last_exit_code", "Its exit code.", exit);
     file.outcome(outcome);
     // 6 and 70: it stands half-way, or is wrong about itself.
-    let person = exit.map(|exit| i64::from(matches!(exit, 6 | 70)));
-    file.gauge("switchover_needs_person", "1 where a person must look: exit code 6 or 70.", person);
+    let settled = good && matches!(outcome, "switched" | "turned-back" | "retired");
+    let person = exit.map(|exit| i64::from(matches!(exit, 6 | 70) || earlier.person && !settled));
+    file.gauge(PERSON, "1 where a person must look, until a run has ended as it was meant to.", person);
     let success = if good { Some(second) } else { earlier.success };
     file.gauge(SUCCESS, "When a run last ended well, also with nothing to do.", success);
     let at = if switched { Some(second) } else { earlier.switched };
@@ -111,7 +116,10 @@ mod tests {
         let first = text("shop-db", &switched, Earlier::default(), at(1000));
         assert!(first.contains("switchover_last_cutover_seconds{name=\"shop-db\"} 0.18\n"), "{first}");
         let earlier = Earlier::read(&first, "shop-db");
-        assert_eq!(earlier, Earlier { success: Some(1000), switched: Some(1000), cutover_seconds: Some(0.18) });
+        assert_eq!(
+            earlier,
+            Earlier { success: Some(1000), switched: Some(1000), cutover_seconds: Some(0.18), person: false }
+        );
         let failed = text("shop-db", &json!({ "exit": 6, "outcome": "stopped" }), earlier, at(2000));
         for line in [
             "switchover_last_run_timestamp_seconds{name=\"shop-db\"} 2000",
@@ -120,7 +128,12 @@ mod tests {
         ] {
             assert!(failed.contains(line), "{failed}");
         }
-        assert_eq!(Earlier::read(&failed, "shop-db"), earlier);
+        let half_way = Earlier::read(&failed, "shop-db");
+        assert_eq!(half_way, Earlier { person: true, ..earlier });
+        let idle = text("shop-db", &json!({ "exit": 0, "outcome": "nothing-to-do" }), half_way, at(2500));
+        assert!(Earlier::read(&idle, "shop-db").person, "nobody has looked");
+        let resumed = text("shop-db", &switched, half_way, at(2600));
+        assert!(!Earlier::read(&resumed, "shop-db").person);
         let nothing = text("shop-db", &json!({ "exit": 0, "outcome": "nothing-to-do" }), earlier, at(3000));
         assert_eq!(Earlier::read(&nothing, "shop-db"), Earlier { success: Some(3000), ..earlier });
     }

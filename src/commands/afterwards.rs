@@ -2,7 +2,7 @@
 //! not end well. Neither changes the ending.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::cli::Verb;
 use crate::hooks;
 use crate::metrics::{self, Earlier};
 use crate::tell::{out, text};
-use crate::trouble::Trouble;
+use crate::trouble::{Kind, Trouble};
 use crate::wait::Limit;
 
 /// How long the owner's program may take.
@@ -35,7 +35,9 @@ pub(super) async fn told(typed: &Invocation, ended: &Result<u8, Trouble>) {
         return;
     }
     let result = result(typed, ended);
-    let name = result["name"].as_str().unwrap_or_default().to_owned();
+    // As it is configured, if it is: one series, whatever the sides are called.
+    let configured = typed.config.v1.container.as_deref();
+    let name = configured.or(result["name"].as_str()).unwrap_or_default().to_owned();
     if let Some(file) = typed.metrics_file()
         && !name.is_empty()
         && let Err(trouble) = write(&file, &name, &result)
@@ -43,9 +45,9 @@ pub(super) async fn told(typed: &Invocation, ended: &Result<u8, Trouble>) {
         out::note(&text::trouble(&trouble, &[]));
     }
     let program = &typed.config.hooks.on_failure;
-    if result["exit"] != 0
-        && let Err(trouble) = hooks::call(program, &result, PATIENCE).await
-    {
+    // Not ready, or outside of the window: the next night is for that.
+    let failed = result["exit"] != 0 && result["exit"] != Kind::NotReady.exit_code();
+    if failed && let Err(trouble) = hooks::call(program, &result, PATIENCE).await {
         out::note(&text::trouble(&Trouble::failed("hooks.on-failure was not told").because(trouble), &[]));
     }
 }
@@ -73,6 +75,8 @@ fn write(file: &Path, name: &str, result: &Value) -> Result<(), Trouble> {
         let beside = beside(file);
         let mut new = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
         new.write_all(content.as_bytes())?;
+        // Whatever this process's own habit is.
+        new.set_permissions(std::fs::Permissions::from_mode(0o644))?;
         new.sync_all()?;
         std::fs::rename(&beside, file)
     };

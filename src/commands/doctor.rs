@@ -39,7 +39,7 @@ pub(super) async fn doctor(typed: &Invocation) -> Result<u8, Trouble> {
             out::data(&line(check));
         }
         match refusals {
-            0 => out::data("\na run would go ahead\n"),
+            0 => out::data("\nnothing of this would keep a run from going ahead\n"),
             n => out::note(&format!("\n{n} of these would keep a run from going ahead\n")),
         }
     }

@@ -211,6 +211,15 @@ impl Container {
         self.mounts.iter().filter(holds).max_by_key(|mount| mount.destination.trim_end_matches('/').len())
     }
 
+    /// The same of all below `path`: no other mount lies inside.
+    pub fn can_share_whole(&self, path: &str) -> bool {
+        let path = path.trim_end_matches('/');
+        let inside = |mount: &Mount| {
+            mount.destination.strip_prefix(path).is_some_and(|rest| rest.trim_end_matches('/').starts_with('/'))
+        };
+        self.can_share(path) && !self.mounts.iter().any(inside)
+    }
+
     /// What is at `path` is in a volume or a directory of the host's: another container can be given it, too.
     pub fn can_share(&self, path: &str) -> bool {
         let kind = self.mount_of(path).map(|mount| mount.kind);

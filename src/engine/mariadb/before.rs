@@ -38,6 +38,9 @@ pub(super) struct Serving {
     /// `innodb_max_dirty_pages_pct`, as the server has it.
     #[serde(default)]
     pub(super) most_dirty: String,
+    /// `innodb_max_dirty_pages_pct_lwm`, likewise.
+    #[serde(default)]
+    pub(super) least_dirty: String,
     pub(super) binlog_format: String,
     pub(super) gtid_strict_mode: String,
     pub(super) parallel_threads: u64,

@@ -29,6 +29,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
     let mut v1 = said::said(&session).await?;
     v1.not_carried = copy::inventory(&session, &[]).await?.not_carried;
     v1.doubtful = upgrade::doubtful(&session).await?;
+    v1.files_bytes = container::files_bytes(ask.runtime, ask.v1, v1.variable("datadir")).await?;
     let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
     let v1_folders = machine::folders(ask.runtime, ask.v1).await?;
     let folders = [&v1_folders, &v2.folders].map(|folders| machine::own_folder(folders, ask.v1));
@@ -40,7 +41,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         v1: &v1,
         v2: &v2,
         folders: &folders,
-        shares: ask.v1.can_share(&data),
+        shares: ask.v1.can_share_whole(&data),
         has_backup: machine::has_backup(ask.runtime, ask.v1).await?,
         v1_free: ask.runtime.free_bytes(&ask.v1.id, &data).await?,
         write_rate: rate,

@@ -26,6 +26,7 @@ fn before() -> serde_json::Value {
         sync_binlog: 0,
         flush_log: 1,
         most_dirty: "90.000000".into(),
+        least_dirty: "0.000000".into(),
         binlog_format: "MIXED".into(),
         gtid_strict_mode: "OFF".into(),
         parallel_threads: 0,

@@ -112,6 +112,7 @@ mod tests {
             sync_binlog: 1,
             flush_log: 1,
             most_dirty: "90.000000".into(),
+            least_dirty: "0.000000".into(),
         };
         let all = statements(&serving);
         assert!(all[0].contains("persisted_variables"));

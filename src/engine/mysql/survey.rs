@@ -25,6 +25,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
     let (mut v1, own) = said::said(&session).await?;
     v1.not_carried = copy::inventory(&session, &[]).await?.not_carried;
     v1.doubtful = upgrade::doubtful(&session).await?;
+    v1.files_bytes = container::files_bytes(ask.runtime, ask.v1, v1.variable("datadir")).await?;
     let v2 = machine::of_image(ask.runtime, ask.v1, ask.v2).await?;
     let data = v1.variable("datadir").trim_end_matches('/').to_owned();
     let v1_free = ask.runtime.free_bytes(&ask.v1.id, &data).await?;
@@ -36,7 +37,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         own: &own,
         v2: &v2,
         v1_free,
-        shares: ask.v1.can_share(&data),
+        shares: ask.v1.can_share_whole(&data),
         write_rate: rate,
         allow: ask.allow,
         limits: ask.limits,

@@ -24,6 +24,7 @@ fn before() -> serde_json::Value {
         sync_binlog: 1,
         flush_log: 1,
         most_dirty: "90.000000".into(),
+        least_dirty: "0.000000".into(),
     };
     let made = Made {
         lower_case_table_names: "0".into(),

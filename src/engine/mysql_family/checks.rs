@@ -2,6 +2,7 @@
 
 use super::machine::Machine;
 use super::said::Said;
+use super::seed::Seed;
 use super::{door, names};
 use crate::config::Limits;
 use crate::config::quantity::Bytes;
@@ -122,9 +123,14 @@ pub(in crate::engine) fn one_folder(v1: &Said) -> Check {
 }
 
 /// What V1's data takes on V2's disk, its log during the copy included.
-pub(in crate::engine) fn room(v1: &Said, v2: &Machine, limits: &Limits) -> Check {
+pub(in crate::engine) fn room(v1: &Said, v2: &Machine, limits: &Limits, seed: Seed) -> Check {
     let id = "disk-for-copy";
-    let need = v1.bytes + v1.bytes / 3 + (1 << 30);
+    // Files also hold what was deleted.
+    let copied = match seed {
+        Seed::Dump => v1.bytes,
+        Seed::Backup | Seed::Volume => v1.files_bytes.unwrap_or(v1.bytes).max(v1.bytes),
+    };
+    let need = copied + copied / 3 + (1 << 30);
     let Some(free) = v2.free else {
         return noted(id, format!("the copy needs {}; how much is free on V2's side is not known", Bytes(need)));
     };

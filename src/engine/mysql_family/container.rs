@@ -37,6 +37,18 @@ pub(in crate::engine) fn inside<'a>(
     Inside { runtime, container, port: port(container), access, side: Side::V1 }
 }
 
+/// What all files in `data` take on the disk; nothing where its image cannot say.
+pub(in crate::engine) async fn files_bytes(
+    runtime: &dyn Runtime,
+    container: &Container,
+    data: &str,
+) -> Result<Option<u64>, Trouble> {
+    let argv = ["du", "-sk", data];
+    let output = runtime.exec(&container.id, &Call { argv: &argv, user: Some("0:0"), stdin: b"" }).await?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).map(|kib| kib << 10))
+}
+
 /// User and group of the files in `data`.
 pub(in crate::engine) async fn owner(
     runtime: &dyn Runtime,

@@ -88,7 +88,7 @@ impl Copier {
         Ok(Copier { place: place.clone(), orders })
     }
 
-    /// `meanwhile` is done between two looks at it; its trouble ends the wait, not the act.
+    /// `meanwhile` is done between two looks at it; its trouble ends the wait, not the act. A missed limit is `NotReady`.
     pub(in crate::engine) async fn act(
         &mut self,
         act: Act<'_>,
@@ -96,9 +96,10 @@ impl Copier {
     ) -> Result<(), Trouble> {
         self.orders.order(act.order, act.what).await?;
         let (began, place, orders) = (Instant::now(), self.place.clone(), &mut self.orders);
-        let wait = Wait { what: act.what, limit: act.limit, every: act.every, kind: Kind::Failed };
+        let wait = Wait { what: act.what, limit: act.limit, every: act.every, kind: Kind::NotReady };
+        let asked = if act.total.is_some() { "copied" } else { "ended" };
         wait::until(wait, &Teller::silent(), async || {
-            let answer = orders.answer("ended", act.what).await?;
+            let answer = orders.answer(asked, act.what).await?;
             let Some(kib) = answer.strip_prefix("at ") else { return Ok(Look::Done(())) };
             meanwhile().await?;
             if let (Some(total), Ok(kib)) = (act.total, kib.trim().parse::<u64>()) {

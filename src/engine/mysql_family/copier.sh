@@ -1,5 +1,5 @@
 # Given: data (V1's files, where V1 has them), copy, owner, log (the name of V1's binary log), and in "$@" what a server is started
-# with. One order a line. Orders that take long go on by themselves; `ended` asks after them. Shell and tools of the images that
+# with. One order a line. Orders that take long go on by themselves; `ended` asks after them, and `copied` how far they are, too. Shell and tools of the images that
 # have glibc.
 LC_ALL=C HOME=/tmp
 export LC_ALL HOME
@@ -13,9 +13,12 @@ empty() { mkdir -p "$copy" && find "$copy" -mindepth 1 -maxdepth 1 -exec rm -rf 
 
 # What is one server's own, what is made anew at every start, and logs: a copy of files at rest needs none.
 is_left_out() {
+  case $1 in '#innodb_temp'|lost+found) return 0 ;; esac
+  # A schema may be called anything.
+  [ ! -d "$1" ] || return 1
   case $1 in
-    auto.cnf|mysqld-auto.cnf*|master*.info|relay-log*.info|multi-master.info|*.pid|*.sock|*.sock.lock|ibtmp*|'#innodb_temp') ;;
-    "$log".[0-9]*|"$log".index|"$log".state|*relay-bin*|switchover.*|core|core.*|lost+found|*.err) ;;
+    auto.cnf|mysqld-auto.cnf*|master*.info|relay-log*.info|multi-master.info|*.pid|*.sock|*.sock.lock|ibtmp*) ;;
+    "$log".[0-9]*|"$log".index|"$log".state|*relay-bin*|switchover.*|core|core.*|*.err) ;;
     *) return 1 ;;
   esac
 }
@@ -32,16 +35,22 @@ with_all() {
 # Two seconds early: a file that is written to once more within one tick of the clock looks as it did before.
 begin() { touch -d "@$(($(date +%s) - 2))" "$1"; }
 
+# What leads out of V1's data directory is not in the copy, and V2 would find V1's own files there.
+all_here() {
+  [ -d "$data/mysql" ] || { echo "no data of a server in $data" >&2; return 1; }
+  out=$(find "$data" \( -type l ! -name '*.sock' -o -name '*.isl' \) | head -n 1)
+  [ -z "$out" ] || { echo "$out leads out of V1's data directory" >&2; return 1; }
+}
+
 # While V1 writes. What goes away under our hands is no error; a full disk is.
 like() { cp -a $reflink -t "$copy" "$@" 2>/tmp/errors || true; }
 files() {
-  [ -d "$data/mysql" ] || { echo "no data of a server in $data" >&2; return 1; }
-  empty && begin /tmp/since && with_all like || return
+  all_here && empty && begin /tmp/since && with_all like || return
   if grep -v ': No such file or directory$' /tmp/errors >&2; then return 1; fi
 }
-# While V1 rests: what was written to since the last time, and what is not there any more.
+# While V1 rests: what was written to or renamed since the last time, and what is not there any more.
 newer() {
-  find "$@" -type f -newer /tmp/since -exec cp -a $reflink --parents -t "$copy" {} + && cp -a -u $reflink -t "$copy" "$@"
+  find "$@" -type f \( -newer /tmp/since -o -cnewer /tmp/since \) -exec cp -a $reflink --parents -t "$copy" {} + && cp -a -u $reflink -t "$copy" "$@"
 }
 gone() {
   cd "$copy" || return
@@ -54,7 +63,7 @@ again() { begin /tmp/next && gone && with_all newer && mv /tmp/next /tmp/since; 
 # By V1's own program, which keeps what is written meanwhile.
 backup_tool() { command -v mariadb-backup || command -v mariabackup; }
 backup() {
-  empty && tool=$(backup_tool) && "$tool" --defaults-file=/switchover.cnf --backup --datadir="$data" --target-dir="$copy" "$@" || return
+  all_here && empty && tool=$(backup_tool) && "$tool" --defaults-file=/switchover.cnf --backup --datadir="$data" --target-dir="$copy" "$@" || return
   if [ -e "$data/ib_buffer_pool" ]; then cp -a "$data/ib_buffer_pool" "$copy/"; fi
 }
 prepare() {
@@ -79,8 +88,10 @@ while read -r order words; do
   case $order in
     # The words are numbers and options of ours.
     files|again|backup|prepare|synced) { "$order" $words >/tmp/said 2>/tmp/why; } & at_work=$!; echo done ;;
-    ended)
-      if kill -0 "$at_work" 2>/dev/null; then printf 'at %s\n' "$(size)"
+    ended|copied)
+      if kill -0 "$at_work" 2>/dev/null; then
+        # To add them up takes its time where there are many files.
+        if [ "$order" = copied ]; then printf 'at %s\n' "$(size)"; else echo 'at work'; fi
       elif wait "$at_work"; then echo done
       else failed; fi ;;
     position) if [ -s /tmp/position ]; then printf 'at %s\n' "$(tr '\t\n' '  ' < /tmp/position)"; else failed; fi ;;

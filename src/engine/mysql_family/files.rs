@@ -12,14 +12,22 @@ use crate::engine::Place;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
-/// Changed pages that may be left when writes are held: some 32 MiB, which disks take in less than a second.
-const FEW: u64 = 2048;
+/// Changed pages that may be left when writes are held. Servers write 200 to 10,000 of them a second by their defaults.
+const FEW: u64 = 1000;
 
-/// How a server's changed pages go into its files by themselves: none may wait there, or as many as V1 had it.
-pub(in crate::engine) async fn ensure_flushing(session: &Session, most_dirty: &str) -> Result<(), Trouble> {
-    let percent: f64 =
-        most_dirty.parse().map_err(|_| Trouble::person("the plan does not say V1's innodb_max_dirty_pages_pct"))?;
-    session.run(&format!("SET GLOBAL innodb_max_dirty_pages_pct = {percent}")).await
+/// How a server's changed pages go into its files by themselves, in percent of its cache: at the latest, and where it may begin.
+pub(in crate::engine) type Dirty<'a> = (&'a str, &'a str);
+
+/// No page waits. The server lowers its lower bound with the upper one.
+const NONE_WAITS: Dirty<'static> = ("0", "0");
+
+/// As V1 had it, the upper bound first: the lower one may not be above it.
+pub(in crate::engine) async fn ensure_flushing(session: &Session, (most, least): Dirty<'_>) -> Result<(), Trouble> {
+    for (name, value) in [("innodb_max_dirty_pages_pct", most), ("innodb_max_dirty_pages_pct_lwm", least)] {
+        let percent: f64 = value.parse().map_err(|_| Trouble::person(format!("the plan does not say V1's {name}")))?;
+        session.run(&format!("SET GLOBAL {name} = {percent}")).await?;
+    }
+    Ok(())
 }
 
 /// The name of the files of its binary log, without their folder.
@@ -44,7 +52,7 @@ pub(in crate::engine) async fn copied<P>(
     copier.alone("files", "the copy of V1's files", Some(total)).await?;
     let leader = Place { side: place.side.other(), ..place.clone() };
     let session = connect::admin(&leader, running::timeouts(place)).await?;
-    ensure_flushing(&session, "0").await?;
+    ensure_flushing(&session, NONE_WAITS).await?;
     until_few_dirty(&session, place).await?;
     let still = dump::holder(&leader).await?;
     dump::until_locked(&leader, async || lock(&still).await).await?;
@@ -83,9 +91,13 @@ async fn at_rest<P>(
     }
 }
 
+/// What else goes wrong says by itself what to do.
 fn too_long(trouble: Trouble) -> Trouble {
+    if trouble.kind != Kind::NotReady {
+        return trouble;
+    }
     trouble
-        .hint("V1's writes go on; nothing else is changed")
+        .hint("V1's writes are let go; nothing else is changed")
         .hint("more time: --limit cutover=30s; without a hold: --seed backup or --seed dump")
 }
 

@@ -39,7 +39,11 @@ pub(in crate::engine) struct Said {
     /// Tables that the server encrypts.
     pub(in crate::engine) encrypted: u64,
     pub(in crate::engine) connected: Option<u64>,
-    /// Tables whose files are outside the data directory.
+    /// Bytes of base tables of other engines than InnoDB.
+    pub(in crate::engine) others_bytes: u64,
+    /// What the data directory takes on V1's disk, where that was asked.
+    pub(in crate::engine) files_bytes: Option<u64>,
+    /// Files or tables outside the data directory.
     pub(in crate::engine) elsewhere: Vec<String>,
     /// What a copy by statements would leave out, where that was asked.
     pub(in crate::engine) not_carried: Vec<String>,
@@ -91,9 +95,9 @@ pub(in crate::engine) async fn said(session: &Session) -> Result<Said, Trouble> 
         not_innodb: session
             .list(&format!("SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')') FROM {tables} AND engine <> 'InnoDB' ORDER BY 1"))
             .await?,
-        elsewhere: session
-            .list(&format!("SELECT CONCAT(table_schema, '.', table_name) FROM {tables} AND create_options LIKE '%DATA DIRECTORY%' ORDER BY 1"))
-            .await?,
+        elsewhere: session.list(&elsewhere(session, &tables)).await?,
+        others_bytes: count(session, &others_bytes(&tables)).await?,
+        files_bytes: None,
         keyless: session.list(&keyless(&tables)).await?,
         events_enabled: count(
             session,
@@ -120,6 +124,24 @@ pub(in crate::engine) async fn said(session: &Session) -> Result<Said, Trouble> 
 
 pub(in crate::engine) async fn count(session: &Session, sql: &str) -> Result<u64, Trouble> {
     session.number(sql).await?.ok_or_else(|| Trouble::failed("the server does not count what it is asked for"))
+}
+
+/// MySQL says the paths of its files; MariaDB what a table was made with.
+fn elsewhere(session: &Session, tables: &str) -> String {
+    if session.is_mariadb() {
+        return format!(
+            "SELECT CONCAT(t.table_schema, '.', t.table_name) FROM {tables} AND t.create_options LIKE '% DIRECTORY=%' ORDER BY 1"
+        );
+    }
+    "SELECT CONVERT(path USING utf8mb4) FROM information_schema.innodb_datafiles WHERE LEFT(path, 1) = '/' \
+     AND LEFT(path, LENGTH(@@GLOBAL.datadir)) <> @@GLOBAL.datadir ORDER BY 1"
+        .to_owned()
+}
+
+fn others_bytes(tables: &str) -> String {
+    format!(
+        "SELECT CAST(COALESCE(SUM(t.data_length + t.index_length), 0) AS UNSIGNED) FROM {tables} AND t.engine <> 'InnoDB'"
+    )
 }
 
 fn keyless(tables: &str) -> String {

@@ -73,15 +73,22 @@ pub(in crate::engine) fn check(
     }
 }
 
+/// Engines whose tables are whole in their files when nobody may write: what is in memory, or elsewhere, is not.
+const IN_FILES: [&str; 6] = ["MyISAM", "Aria", "CSV", "ARCHIVE", "MRG_MyISAM", "BLACKHOLE"];
+
 /// A helper cannot be given all that V1 keeps. `shares`: V1's data directory is where another container can be given it, too.
 pub(in crate::engine) fn why_not_its_files(v1: &Said, shares: bool) -> Option<String> {
     if !shares {
-        return Some("V1's data is in no volume or directory that a helper could be given".into());
+        return Some("V1's data is not in one volume or directory that a helper could be given".into());
     }
-    match v1.elsewhere.is_empty() {
-        true => None,
-        false => Some(format!("tables have files outside of V1's data directory: {}", some(&v1.elsewhere))),
+    if !v1.elsewhere.is_empty() {
+        return Some(format!("V1 has files outside of its data directory: {}", some(&v1.elsewhere)));
     }
+    let whole = |table: &&String| {
+        IN_FILES.iter().any(|engine| table.to_lowercase().ends_with(&format!("({})", engine.to_lowercase())))
+    };
+    let others: Vec<&String> = v1.not_innodb.iter().filter(|table| !whole(table)).collect();
+    (!others.is_empty()).then(|| format!("these are not whole in V1's files: {}", some(&others)))
 }
 
 /// By what ordinary machines do, in bytes a second, and what a new data directory or a start takes.
@@ -122,6 +129,9 @@ mod tests {
     fn a_helper_is_given_all_or_nothing() {
         let all_in_one = Said::default();
         assert!(why_not_its_files(&all_in_one, true).is_none() && why_not_its_files(&all_in_one, false).is_some());
-        assert!(why_not_its_files(&Said { elsewhere: vec!["a.t".into()], ..all_in_one }, true).is_some());
+        assert!(why_not_its_files(&Said { elsewhere: vec!["/b/t.ibd".into()], ..Said::default() }, true).is_some());
+        let of = |engine: &str| Said { not_innodb: vec![format!("a.t ({engine})")], ..Said::default() };
+        assert!(why_not_its_files(&of("MyISAM"), true).is_none() && why_not_its_files(&of("Aria"), true).is_none());
+        assert!(why_not_its_files(&of("MEMORY"), true).is_some() && why_not_its_files(&of("ROCKSDB"), true).is_some());
     }
 }

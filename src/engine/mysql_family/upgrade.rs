@@ -84,7 +84,8 @@ fn orphans() -> String {
 fn digests() -> String {
     format!(
         "SELECT CONCAT(table_schema, '.', table_name, '.', column_name) FROM information_schema.columns \
-         WHERE (generation_expression REGEXP {DIGESTS} OR extra LIKE '%DEFAULT_GENERATED%' AND column_default REGEXP {DIGESTS}) \
+         WHERE (LOWER(generation_expression) REGEXP {DIGESTS} \
+         OR extra LIKE '%DEFAULT_GENERATED%' AND LOWER(column_default) REGEXP {DIGESTS}) \
          AND table_schema NOT IN ({OWN_SCHEMAS}) ORDER BY 1"
     )
 }
@@ -99,7 +100,7 @@ fn digesting() -> String {
     each(|(kind, table, schema, name)| {
         format!(
             "SELECT CONCAT('{kind} ', {schema}, '.', {name}) FROM information_schema.{table} \
-             WHERE {schema} NOT IN ({OWN_SCHEMAS}) AND {} REGEXP {DIGESTS}",
+             WHERE {schema} NOT IN ({OWN_SCHEMAS}) AND LOWER({}) REGEXP {DIGESTS}",
             body(kind)
         )
     })

@@ -1,6 +1,7 @@
 //! How V2 gets its first copy, why not otherwise, and what it takes.
 
 use super::{Found, alike, passed, refused};
+use crate::config::quantity::Bytes;
 use crate::engine::Check;
 use crate::engine::mysql_family::said::Said;
 use crate::engine::mysql_family::seed::{self, Seed};
@@ -8,7 +9,7 @@ use crate::engine::mysql_family::seed::{self, Seed};
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
     let mut checks = vec![
         log_kept(found.v1),
-        alike::room(found.v1, found.v2, found.limits),
+        alike::room(found.v1, found.v2, found.limits, seed(found)),
         seed::check(found.v1, found.seed, how, |seed| why_not(found, seed)),
     ];
     if seed(found) == Seed::Dump {
@@ -37,8 +38,21 @@ fn why_not(found: &Found<'_>, seed: Seed) -> Option<String> {
     match seed {
         Seed::Dump => None,
         Seed::Backup if !found.has_backup => Some("V1's image has no mariadb-backup".into()),
+        Seed::Volume if found.limits.seed_rate.is_some() => Some("limits.seed-rate cannot be kept".into()),
+        Seed::Backup if holds_commits(found) => {
+            let bytes = Bytes(found.v1.others_bytes);
+            Some(format!("mariadb-backup holds commits while it copies the {bytes} of tables that are not InnoDB"))
+        }
         Seed::Backup | Seed::Volume => seed::why_not_its_files(found.v1, found.shares),
     }
+}
+
+/// What an ordinary disk reads and writes a second.
+const DISK: u64 = 100 << 20;
+
+/// For longer than the window may hold them.
+fn holds_commits(found: &Found<'_>) -> bool {
+    found.v1.others_bytes / DISK > found.limits.cutover.0.as_secs()
 }
 
 fn log_kept(v1: &Said) -> Check {

@@ -36,7 +36,8 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
 
 /// As V1 had it.
 pub(super) async fn ensure_settings_back(v1: &Session, place: &Place) -> Result<(), Trouble> {
-    files::ensure_flushing(v1, &Before::of(&place.plan)?.serving.most_dirty).await
+    let serving = Before::of(&place.plan)?.serving;
+    files::ensure_flushing(v1, (&serving.most_dirty, &serving.least_dirty)).await
 }
 
 async fn locked(still: &Session) -> Result<(), Trouble> {

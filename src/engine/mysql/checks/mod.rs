@@ -67,6 +67,7 @@ pub(super) fn serving(v1: &Said) -> Result<Serving, Trouble> {
         sync_binlog: v1.needed("sync_binlog")?,
         flush_log: v1.needed("innodb_flush_log_at_trx_commit")?,
         most_dirty: v1.variable("innodb_max_dirty_pages_pct").to_owned(),
+        least_dirty: v1.variable("innodb_max_dirty_pages_pct_lwm").to_owned(),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::engine::mysql_family::seed::{self, Seed};
 pub(super) fn checks(found: &Found<'_>) -> Vec<Check> {
     let mut checks = vec![
         log_kept(found),
-        alike::room(found.v1, found.v2, found.limits),
+        alike::room(found.v1, found.v2, found.limits, seed(found)),
         seed::check(found.v1, found.seed, how, |seed| why_not(found, seed)),
     ];
     if seed(found) == Seed::Dump {
@@ -37,6 +37,7 @@ fn why_not(found: &Found<'_>, seed: Seed) -> Option<String> {
     match seed {
         Seed::Dump => None,
         Seed::Backup => why_no_clone(found),
+        Seed::Volume if found.limits.seed_rate.is_some() => Some("limits.seed-rate cannot be kept".into()),
         Seed::Volume => seed::why_not_its_files(found.v1, found.shares),
     }
 }

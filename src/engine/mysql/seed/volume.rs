@@ -47,7 +47,7 @@ async fn copied(place: &Place) -> Result<String, Trouble> {
     options.push(format!("--init-file={FIRST}"));
     let ask = Ask { owner, options, log: files::log(&v1).await?, files: vec![first(place, &before)] };
     let mut copier = Copier::start(place, ask).await?;
-    let copied = files::copied(place, &mut copier, locked, unlocked, async |still| position::now(still).await);
+    let copied = files::copied(place, &mut copier, held, unlocked, async |still| position::now(still).await);
     let copied = copied.await;
     ensure_settings_back(&v1, place).await?;
     let at = copied?;
@@ -68,7 +68,14 @@ fn first(place: &Place, before: &Before) -> File {
 
 /// As V1 had it.
 pub(in crate::engine::mysql) async fn ensure_settings_back(v1: &Session, place: &Place) -> Result<(), Trouble> {
-    files::ensure_flushing(v1, &Before::of(&place.plan)?.serving.most_dirty).await
+    let serving = Before::of(&place.plan)?.serving;
+    files::ensure_flushing(v1, (&serving.most_dirty, &serving.least_dirty)).await
+}
+
+/// What stands in the log alone gets into the server's own table of transactions when the log is rotated.
+async fn held(still: &Session) -> Result<(), Trouble> {
+    locked(still).await?;
+    still.run("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS").await
 }
 
 async fn unlocked(still: &Session) -> Result<(), Trouble> {
