@@ -114,7 +114,7 @@ fn what_mysql_and_mariadb_cannot_do() {
         case("a MySQL for a MariaDB", &old, MYSQL).says(&["V1 is mariadb", "of V1's engine"]),
         case("an older MariaDB", &new, OLD).says(&["older"]),
         case("no room for the run's sessions", &crowded, NEW).says(&["free-connections"]),
-        case("a seed that is not built", &old, NEW).args(&["--seed", "volume"]).says(&["seed"]),
+        case("a seed of another engine", &old, NEW).args(&["--seed", "copy"]).says(&["seed"]),
     ]);
     world.sql(&mysql, "CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'elsewhere'");
     world.sql(&old, "CHANGE MASTER TO MASTER_HOST = 'elsewhere'");
