@@ -1,9 +1,8 @@
 //! The seed `backup`: V1's pages by mariadb-backup of V1's own image, while V1 serves; brought up to one moment by the same program.
 
-use super::{ensure_finished, finished, upgrade};
+use super::{ensure_begun, finished};
 use crate::engine::mariadb::before::Before;
-use crate::engine::mariadb::option_file::{self, Role};
-use crate::engine::mariadb::position::{self, At};
+use crate::engine::mariadb::position::At;
 use crate::engine::mysql_family::copier::{self, Ask, Copier};
 use crate::engine::mysql_family::running;
 use crate::engine::{Place, Seeded, Side};
@@ -31,13 +30,7 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     copier.alone(&order(place), "the copy of V1's pages", Some(place.plan.bytes)).await?;
     copier.alone("prepare", "the copy to be made whole", None).await?;
     let at = read(&copier.asked("position", "where the copy ends in V1's log").await?)?;
-    copier.alone("synced", "the copy to be on disk", None).await?;
-    copier.end().await?;
-    option_file::ensure(place, Role::Follows).await?;
-    upgrade::ensure_begins_at(place, &at).await?;
-    let position = position::position(&at);
-    ensure_finished(place, &position).await?;
-    Ok(Seeded { position, bytes: place.plan.bytes })
+    ensure_begun(place, copier, &at).await
 }
 
 fn order(place: &Place) -> String {

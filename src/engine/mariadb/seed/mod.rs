@@ -7,7 +7,10 @@ mod upgrade;
 mod volume;
 
 use super::before::Before;
+use super::option_file::{self, Role};
+use super::position::{self, At};
 use crate::engine::mysql_family::connect::Session;
+use crate::engine::mysql_family::copier::Copier;
 use crate::engine::mysql_family::seed::Seed;
 use crate::engine::mysql_family::{self, mark, running};
 use crate::engine::{Place, Position, Seeded, Side};
@@ -45,6 +48,17 @@ pub(super) async fn ensure_settings_back(v1: &Session, place: &Place) -> Result<
 async fn finished(place: &Place) -> Result<Option<Position>, Trouble> {
     let found = mark::read(place, MARK).await?;
     Ok(found.map(|content| Position(String::from_utf8_lossy(&content).into_owned())))
+}
+
+/// V2's server runs on a copy of V1's pages that is whole, closed, and goes on from where it ends in V1's log.
+async fn ensure_begun(place: &Place, mut copier: Copier, at: &At) -> Result<Seeded, Trouble> {
+    copier.alone("synced", "the copy to be on disk", None).await?;
+    copier.end().await?;
+    option_file::ensure(place, Role::Follows).await?;
+    upgrade::ensure_begins_at(place, at).await?;
+    let position = position::position(at);
+    ensure_finished(place, &position).await?;
+    Ok(Seeded { position, bytes: place.plan.bytes })
 }
 
 async fn ensure_finished(place: &Place, position: &Position) -> Result<(), Trouble> {

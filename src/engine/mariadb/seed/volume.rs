@@ -1,8 +1,7 @@
 //! The seed `volume`, as MariaDB holds its writes and takes a position.
 
-use super::{ensure_finished, finished, upgrade};
+use super::{ensure_begun, finished};
 use crate::engine::mariadb::before::Before;
-use crate::engine::mariadb::option_file::{self, Role};
 use crate::engine::mariadb::position;
 use crate::engine::mysql_family::connect::{self, Session};
 use crate::engine::mysql_family::copier::{Ask, Copier};
@@ -25,13 +24,7 @@ pub(super) async fn ensure_seeded(place: &Place) -> Result<Seeded, Trouble> {
     ensure_settings_back(&v1, place).await?;
     let at = copied?;
     copier.recover().await?;
-    copier.alone("synced", "the copy to be on disk", None).await?;
-    copier.end().await?;
-    option_file::ensure(place, Role::Follows).await?;
-    upgrade::ensure_begins_at(place, &at).await?;
-    let position = position::position(&at);
-    ensure_finished(place, &position).await?;
-    Ok(Seeded { position, bytes: place.plan.bytes })
+    ensure_begun(place, copier, &at).await
 }
 
 /// As V1 had it.

@@ -72,10 +72,15 @@ pub(in crate::engine::mysql) async fn ensure_settings_back(v1: &Session, place: 
     files::ensure_flushing(v1, (&serving.most_dirty, &serving.least_dirty)).await
 }
 
-/// What stands in the log alone gets into the server's own table of transactions when the log is rotated.
+/// What stands in the log alone gets into the server's own table of transactions when the log is rotated. Where that fails
+/// nobody waits for the next try.
 async fn held(still: &Session) -> Result<(), Trouble> {
     locked(still).await?;
-    still.run("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS").await
+    let rotated = still.run("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS").await;
+    if rotated.is_err() {
+        unlocked(still).await?;
+    }
+    rotated
 }
 
 async fn unlocked(still: &Session) -> Result<(), Trouble> {
