@@ -82,6 +82,15 @@ pub struct Options {
     /// V1: the running container, by name or id
     #[arg(long, global = true, value_name = "NAME", help_heading = "What to move")]
     pub container: Option<String>,
+    /// Or a compose file (repeatable) and its service: the file will name V2
+    #[arg(long, global = true, value_name = "FILE", help_heading = "What to move")]
+    pub compose: Vec<PathBuf>,
+    /// The service of the compose file that is V1
+    #[arg(long, global = true, value_name = "SERVICE", help_heading = "What to move")]
+    pub service: Option<String>,
+    /// The compose project's name, if not its own
+    #[arg(long, global = true, value_name = "NAME", help_heading = "What to move")]
+    pub project_name: Option<String>,
     /// The image V2 is made from, by tag, digest or id
     #[arg(long, global = true, value_name = "IMAGE", help_heading = "What to move")]
     pub image: Option<String>,

@@ -2,9 +2,11 @@
 //!
 //! Start reading at [`switchover`]: its table is the product. `ARCHITECTURE.md` has the map and who may use whom.
 
+mod anew;
 pub mod cli;
 pub mod clients;
 pub mod commands;
+pub mod compose;
 pub mod config;
 pub mod engine;
 pub mod facts;

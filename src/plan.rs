@@ -3,6 +3,7 @@
 //! Names of all a run makes derive from the plan, never from chance, so that a resumed run finds what it made.
 
 mod checks;
+mod compose;
 mod names;
 mod proxies;
 mod ways;
@@ -19,6 +20,7 @@ use crate::storage::StoragePlan;
 use crate::trouble::Trouble;
 
 pub use checks::{before_survey, same_architecture};
+pub use compose::{COMPOSE_LABELS, Compose, FileEdit, FileVersion, Splice, Variable};
 pub use names::{Names, Taken};
 pub use proxies::{
     BouncerConsole, BouncerDatabase, BouncerFile, ConsoleAt, Haproxy, HaproxyApi, HaproxyHold, Pgbouncer, Proxy, Route,
@@ -49,6 +51,9 @@ pub struct Plan {
     pub private_network: String,
     /// How clients reach V1, and will reach V2.
     pub ways: Vec<WayPlan>,
+    /// The service that V1 is, where it was named by its compose file.
+    #[serde(default)]
+    pub compose: Option<Compose>,
     pub limits: Limits,
     pub allow: Vec<String>,
     /// Wait at `ready` while this file exists.
@@ -100,6 +105,19 @@ impl Plan {
         names::tag(&self.run)
     }
 
+    /// What one of V2's volumes is labelled with.
+    pub fn labels_of_volume(&self, volume: &str) -> Labels {
+        let mut labels = self.labels("V2");
+        labels.extend(
+            self.compose
+                .iter()
+                .filter_map(|compose| compose.volume_labels.get(volume))
+                .flatten()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
+        labels
+    }
+
     /// What everything we make for this run is labelled with.
     pub fn labels(&self, side: &str) -> Labels {
         [
@@ -124,6 +142,8 @@ pub struct Drawing<'a> {
     pub ways_checks: &'a [Check],
     /// The proxies that the user named, in his order.
     pub proxies: &'a [Proxy],
+    /// What becomes of the service that V1 is, where it was named by its compose file.
+    pub compose: Option<&'a Compose>,
     pub v2: &'a Image,
     pub taken: &'a [Taken],
     pub survey: &'a Survey,
@@ -183,6 +203,7 @@ pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
         v1_data_mounts: from.storage.v1_data_mounts.clone(),
         private_network: names.private_network.clone(),
         ways: ways.list,
+        compose: from.compose.cloned(),
         limits: config.limits.over(&Limits::default())?,
         allow: config.allow.clone(),
         hold: from.hold.clone(),
@@ -230,6 +251,7 @@ pub(crate) mod tests {
             v2_volumes: vec![("shop-db-v2".into(), "/data".into())],
             private_network: "switchover-shop-db".into(),
             ways: Vec::new(),
+            compose: None,
             limits: Limits::default(),
             allow: Vec::new(),
             hold: None,
@@ -318,6 +340,7 @@ pub(crate) mod tests {
             ways: &[],
             ways_checks: &[],
             proxies: &[],
+            compose: None,
             v2: &v2,
             taken: &taken,
             survey: &survey,

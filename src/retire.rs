@@ -112,7 +112,10 @@ async fn part(x: &mut Retirement) -> Result<Fact, Trouble> {
 
 /// V1's container is gone; its volumes are not.
 async fn remove(x: &mut Retirement) -> Result<Fact, Trouble> {
-    x.runtime.ensure_retired(&x.plan.v1.id).await?;
+    // One that was made anew has another id than the plan says.
+    if let Some(v1) = x.runtime.container(&x.plan.v1.id).await? {
+        x.runtime.ensure_retired(&v1.id).await?;
+    }
     Ok(Fact::sentence("V1's container is removed"))
 }
 

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::clients::ClientsWay;
+use crate::compose::Service;
 use crate::engine::{Position, Probe, Server, Verdict, Window};
 use crate::facts::{Fact, Facts};
 use crate::gate::{self, Gate};
@@ -28,6 +29,8 @@ pub struct Run {
     /// The side that shall serve.
     pub v2: Box<dyn Server>,
     pub ways: Vec<Box<dyn ClientsWay>>,
+    /// The compose service that V1 is, where it was named by one.
+    pub service: Option<Service>,
     pub runtime: Rc<dyn Runtime>,
     pub guard: Box<dyn Guard>,
     pub tell: Teller,
@@ -120,6 +123,9 @@ pub(crate) async fn ensure_probes(x: &mut Run) -> Result<(), Trouble> {
 pub(crate) async fn refuse_what_changed(x: &Run) -> Result<(), Trouble> {
     for way in join_all(x.ways.iter().map(|way| way.check())).await {
         way?;
+    }
+    if let Some(service) = &x.service {
+        service.refuse_what_changed()?;
     }
     let checks = x.v1.recheck().await?;
     match checks.iter().find(|check| check.verdict == Verdict::Refused) {

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use crate::facts::Fact;
-use crate::plan::{Haproxy, Plan, SidePlan, WayPlan};
+use crate::plan::{Compose, Haproxy, Plan, SidePlan, WayPlan};
 use crate::runtime::{Attachment, Container, Mount};
 use crate::saga::{Line, Undo};
 use crate::switchover::{Run, SWITCHOVER};
@@ -50,6 +50,7 @@ pub fn plan(undone: &Plan, serving: &Container, following: &Container, before: s
     Plan {
         v1: side(&undone.v2, serving, &spare_name(undone)),
         v2: side(&undone.v1, following, &serving.name),
+        compose: undone.compose.as_ref().map(Compose::exchanged),
         ways: undone.ways.iter().map(|way| as_it_is_now(way, serving)).collect(),
         v1_networks: undone.v1_networks.iter().map(|on| place_now(on, serving)).collect(),
         v1_data_mounts: data_mounts(undone, serving).map(|mount| mount.destination.clone()).collect(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::{join3, try_join_all};
 use tokio::time::Instant;
 
+use crate::anew;
 use crate::clients::ClientsWay;
 use crate::engine::Side;
 use crate::facts::Fact;
@@ -19,7 +20,7 @@ use crate::run::{
     drained, each_way, ensure_probes, private, refuse_what_changed, steadily_near, unless_v1_is_gone, wait_for_the_go,
     window,
 };
-use crate::runtime::Recipe;
+use crate::runtime::{Labels, Recipe};
 use crate::saga::{Line, Undo};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Deadline, Limit, Look, Wait};
@@ -49,6 +50,8 @@ pub const SWITCHOVER: &[Line<Run, Fact>] = &[
     Line::step("polish",     "Make V2 fit to serve",                          act!(polish),       Undo::Nothing),
     Line::Resting("ready"),
     Line::step("ready",      "Wait for the go; look at everything once more", act!(ready),        Undo::Nothing),
+    Line::step("claim",      "Let V2 be the compose service; guard its file", act!(claim),        by!(unclaim)),
+    Line::step("connect",    "Open every connection the window needs",        act!(connect),      Undo::Nothing),
     Line::Window,
     Line::step("hold",       "Arm switch and guard; let new clients wait",    act!(hold),         by!(give_v1_back)),
     Line::step("fence",      "Fence V1: no write can reach it",               act!(fence),        by!(give_v1_back)),
@@ -59,6 +62,7 @@ pub const SWITCHOVER: &[Line<Run, Fact>] = &[
     Line::step("open",       "Open V2 to clients",                            act!(open),         Undo::Nothing),
     Line::step("move",       "Move the clients to V2",                        act!(move_clients), Undo::Nothing),
     Line::step("release",    "Let the clients run, and prove a write",        act!(release),      Undo::Nothing),
+    Line::step("hand-over",  "Let the compose file name V2",                  act!(hand_over),    Undo::Nothing),
     Line::step("verify",     "Compare V1's and V2's data",                    act!(verify),       Undo::Nothing),
     Line::step("settle",     "Let V1 follow V2, and tidy up",                 act!(settle),       Undo::Nothing),
 ];
@@ -109,10 +113,11 @@ async fn put_v1_back(x: &mut Run) -> Result<(), Trouble> {
 async fn create_v2(x: &mut Run) -> Result<Fact, Trouble> {
     let plan = &x.plan;
     for (volume, _) in &plan.v2_volumes {
-        x.runtime.ensure_volume(volume, &plan.labels("V2")).await?;
+        x.runtime.ensure_volume(volume, &plan.labels_of_volume(volume)).await?;
     }
     let recipe = Recipe {
         name: plan.v2.container.clone(),
+        handle: None,
         like: plan.v1.id.clone(),
         image: plan.v2.image_id.clone(),
         volumes: plan.v2_volumes.clone(),
@@ -166,11 +171,37 @@ async fn polish(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::sentence(x.v2.polish().await?))
 }
 
-/// The owner said go, nothing that was checked has changed, and every connection the window needs is open.
+/// The owner said go, and nothing that was checked has changed: a V1 that is another container by now is never followed.
 async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
     wait_for_the_go(x).await?;
-    // Also before: a V1 that is another container by now is never followed.
     refuse_what_changed(x).await?;
+    Ok(Fact::sentence("the owner's go is there, and nothing has changed"))
+}
+
+/// No command of compose gets past the file, as from here on both containers are the service to it.
+async fn claim(x: &mut Run) -> Result<Fact, Trouble> {
+    let Some(service) = &x.service else { return Ok(Fact::sentence(NO_SERVICE)) };
+    service.ensure_guarded().await?;
+    anew::ensure_labelled(x, Side::V2, service.labels(true)).await?;
+    x.v2.ensure_following().await?;
+    Ok(Fact::sentence("V2 is the service's container to compose, whose file lets no command pass until it names V2"))
+}
+
+/// V2 is none of compose's before its commands run again.
+async fn unclaim(x: &mut Run) -> Result<(), Trouble> {
+    let Some(service) = &x.service else { return Ok(()) };
+    if x.runtime.container(x.plan.v2.handle()).await?.is_some() {
+        anew::ensure_labelled(x, Side::V2, &Labels::new()).await?;
+    }
+    service.ensure_as_before()?;
+    // One that the run made goes anyway, on the way to nothing.
+    if x.to_nothing && x.plan.made_v2() { Ok(()) } else { x.v2.ensure_following().await.map(drop) }
+}
+
+const NO_SERVICE: &str = "V1 was not named by a compose file";
+
+/// V2 is near, and whatever the window needs stands ready.
+async fn connect(x: &mut Run) -> Result<Fact, Trouble> {
     x.v2.ensure_following().await?;
     let limit = Limit { name: "limits.catch-up", value: x.plan.limits.catch_up.0 };
     steadily_near(x, limit, Duration::ZERO).await?;
@@ -343,6 +374,16 @@ async fn release(x: &mut Run) -> Result<Fact, Trouble> {
     x.guard.ensure_dismissed().await?;
     each_way(x, async |way| way.ensure_withdrawn(Side::V1).await).await?;
     Ok(Fact::Released { cutover_ms })
+}
+
+/// V1's container is none of compose's any more, on the same data, and the file names V2.
+async fn hand_over(x: &mut Run) -> Result<Fact, Trouble> {
+    let Some(service) = &x.service else { return Ok(Fact::sentence(NO_SERVICE)) };
+    // Its sessions end with V1's container.
+    x.window = None;
+    unless_v1_is_gone(x, anew::ensure_labelled(x, Side::V1, &Labels::new()).await).await?;
+    service.ensure_names_v2().await?;
+    Ok(Fact::sentence("the compose file names V2, and `docker compose up -d` changes nothing"))
 }
 
 /// V1's and V2's data as of the switch are compared, while clients work on V2. Where that cannot be, it is said: clients

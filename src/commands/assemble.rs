@@ -7,6 +7,7 @@ use secrecy::ExposeSecret as _;
 
 use super::invocation::Invocation;
 use crate::clients;
+use crate::compose::Service;
 use crate::engine::{Access, ENGINES, Engine, Place, Secrets, Side};
 use crate::facts::Facts;
 use crate::guard::{Brief, Guard, GuardProcess};
@@ -38,12 +39,14 @@ pub(super) fn assemble(plan: Plan, files: &RunFiles, parts: Parts) -> Result<Run
     runtime.adopt(&plan.run);
     let way = |way| clients::from_plan(way, Rc::clone(&plan), Rc::clone(&runtime), tell.clone());
     let ways = plan.ways.iter().map(way).collect();
+    let service = Service::of(&plan, tell.clone());
     Ok(Run {
         plan,
         facts: Facts::default(),
         v1,
         v2,
         ways,
+        service,
         runtime,
         guard,
         tell,

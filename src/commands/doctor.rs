@@ -12,7 +12,6 @@ use super::plan::line;
 use crate::config::Opening;
 use crate::engine::{Check, Verdict};
 use crate::hooks;
-use crate::target;
 use crate::tell::out;
 use crate::trouble::{Kind, Trouble};
 
@@ -56,7 +55,7 @@ async fn servers(typed: &Invocation, checks: &mut Vec<Check>) -> Result<(), Trou
             format!("a {} of {name} is under way: the next run goes on with it", open.standing.order.kind.name());
         checks.push(noted("open-run", found));
     }
-    let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(&name)).await?;
+    let target = typed.target(&*runtime, Some(&name)).await?;
     let wanted = typed.image()?;
     let Some(image) = runtime.image(wanted).await? else {
         checks.push(noted(

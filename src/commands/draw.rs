@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::invocation::Invocation;
 use crate::clients;
+use crate::compose;
 use crate::config::Limits;
 use crate::engine::{Check, ENGINES, Engine, Survey, SurveyRequest, Verdict};
 use crate::plan::{self, Drawing, Drawn, Names, Plan, Taken};
@@ -63,7 +64,9 @@ pub(super) async fn draft(
     for on in &v1.networks {
         networks.extend(runtime.network(&on.network).await?);
     }
+    let mut service = service(target, v2, &storage.v2_volumes).await?;
     let around = clients::Around { v1, port: survey.port, limits: &limits, runtime };
+    survey.checks.append(&mut service.checks);
     let drawn = plan::draw(&Drawing {
         names: &names,
         v1,
@@ -71,6 +74,7 @@ pub(super) async fn draft(
         ways: &clients::find(v1, &networks),
         ways_checks: &clients::checks(v1, &networks, &typed.config.allow),
         proxies: &clients::proxies(&typed.config.clients, &around).await,
+        compose: service.compose.as_ref(),
         v2,
         taken: &taken,
         survey: &survey,
@@ -79,6 +83,12 @@ pub(super) async fn draft(
         hold: typed.hold.clone(),
     })?;
     Ok(Draft { drawn, survey })
+}
+
+/// What becomes of the service that was named.
+async fn service(target: &Target, v2: &Image, volumes: &[(String, String)]) -> Result<compose::Found, Trouble> {
+    let Some(named) = &target.service else { return Ok(compose::Found::default()) };
+    compose::draw(named, &compose::Wanted { v1: &target.container, v2, volumes }).await
 }
 
 /// The engine of V1, which must be V2's too.

@@ -1,6 +1,8 @@
 //! Which run is meant.
 
 use super::invocation::Invocation;
+use crate::compose;
+use crate::config;
 use crate::standing::Standing;
 use crate::state::RunFiles;
 use crate::target;
@@ -15,6 +17,9 @@ pub(super) struct Found {
 /// The name of the database that is meant: as given, or the only one there is.
 pub(super) async fn name(typed: &Invocation) -> Result<String, Trouble> {
     let known = typed.state.names()?;
+    if let Some(service) = &typed.config.v1.compose {
+        return of_service(typed, &known, service).await;
+    }
     let Some(said) = &typed.config.v1.container else {
         return match &known[..] {
             [only] => Ok(only.clone()),
@@ -29,17 +34,29 @@ pub(super) async fn name(typed: &Invocation) -> Result<String, Trouble> {
     }
     // An id, or the name that one of the sides bears for now.
     let runtime = typed.runtime().await?;
-    let found = target::find(&*runtime, said).await?;
+    let found = typed.target(&*runtime, Some(said)).await?;
     let belongs_to = target::belongs_to(&found.container).map(str::to_owned);
     Ok(belongs_to.filter(|name| known.contains(name)).unwrap_or(found.name))
 }
 
+/// Where a run of the service is known, from that: in the middle of one compose cannot be asked.
+async fn of_service(typed: &Invocation, known: &[String], service: &config::Compose) -> Result<String, Trouble> {
+    for name in known {
+        let last = all(typed, name)?.pop();
+        let compose = last.and_then(|last| last.standing.order.plan.compose);
+        if compose.is_some_and(|of_run| compose::is_of(&of_run, service)) {
+            return Ok(name.clone());
+        }
+    }
+    let runtime = typed.runtime().await?;
+    Ok(typed.target(&*runtime, None).await?.name)
+}
+
 /// The name of the database that shall be moved, which may be new to us.
 pub(super) async fn name_of_target(typed: &Invocation) -> Result<String, Trouble> {
-    if typed.config.v1.container.is_none() {
-        return Err(
-            Trouble::usage("which database?").hint("--container NAME, or v1.container in the file that -f names")
-        );
+    if !typed.names_v1() {
+        let hint = "--container NAME, or --compose FILE with --service SERVICE, or v1 in the file that -f names";
+        return Err(Trouble::usage("which database?").hint(hint));
     }
     name(typed).await
 }

@@ -12,10 +12,7 @@ use crate::tell::{Event, json, out, text};
 use crate::trouble::Trouble;
 
 pub(super) async fn history(typed: &Invocation) -> Result<u8, Trouble> {
-    let names = match &typed.config.v1.container {
-        Some(_) => vec![find::name(typed).await?],
-        None => typed.state.names()?,
-    };
+    let names = if typed.names_v1() { vec![find::name(typed).await?] } else { typed.state.names()? };
     let mut runs = Vec::new();
     for name in &names {
         runs.extend(find::all(typed, name)?);

@@ -10,13 +10,14 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::cli::{Environment, Options, Output};
-use crate::config::{self, Config, SaidLimits, secret};
+use crate::config::{self, Config, SaidLimits, V1, secret};
 use crate::engine::Access;
 use crate::gate::{self, Gate};
 use crate::plan::Plan;
 use crate::runtime::Runtime;
 use crate::runtime::docker::Docker;
 use crate::state::{NameLock, State, Who};
+use crate::target::{self, Target};
 use crate::tell::{Aside, Exchanged, Json, Lines, Printer, Teller, Terminal, out};
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
@@ -37,7 +38,7 @@ impl Invocation {
     pub(super) fn new(options: Options, environment: Environment) -> Result<Self, Trouble> {
         let mut config = options.file.as_deref().map(config::read).transpose()?.unwrap_or_default();
         let said = |flag: &Option<String>, key: Option<String>| flag.clone().or(key);
-        config.v1.container = said(&options.container, config.v1.container);
+        config.v1 = v1(&options, config.v1)?;
         config.v2.image = said(&options.image, config.v2.image);
         config.seed = said(&options.seed, config.seed);
         config.limits = config.limits.and(&SaidLimits::from_flags(&options.limit)?);
@@ -52,6 +53,16 @@ impl Invocation {
         let hold = options.hold.as_deref().map(absolute).transpose()?;
         let (state, result) = (State::at(dir), RefCell::default());
         Ok(Invocation { options, config, state, hold, result, pgpassword: environment.pgpassword })
+    }
+
+    /// It was said which database is meant.
+    pub(super) fn names_v1(&self) -> bool {
+        self.config.v1 != V1::default()
+    }
+
+    /// What shall be moved, as it is now. `name`: what our records call it.
+    pub(super) async fn target(&self, runtime: &dyn Runtime, name: Option<&str>) -> Result<Target, Trouble> {
+        target::find(runtime, &self.config.v1, name, self.options.docker.as_deref()).await
     }
 
     /// Tells how a command has ended, and keeps it for [`super::afterwards`].
@@ -165,6 +176,28 @@ impl Invocation {
             Err(trouble) => Err(trouble),
         })
         .await
+    }
+}
+
+/// What flags name, else what the file does.
+fn v1(options: &Options, file: V1) -> Result<V1, Trouble> {
+    match (&options.container, &options.service, &options.compose[..]) {
+        (Some(_), Some(_), _) => Err(Trouble::usage("--container and --service name V1 twice")),
+        (Some(container), None, []) => Ok(V1 { container: Some(container.clone()), compose: None }),
+        (None, Some(service), files) => {
+            let mut compose = file.compose.unwrap_or_default();
+            compose.service.clone_from(service);
+            if !files.is_empty() {
+                compose.file = files.to_vec();
+            }
+            compose.project_name = options.project_name.clone().or(compose.project_name);
+            Ok(V1 { container: None, compose: Some(compose) })
+        }
+        (None, None, []) if file.container.is_some() && file.compose.is_some() => {
+            Err(Trouble::usage("v1: `container` and `compose` name it twice"))
+        }
+        (None, None, []) => Ok(file),
+        (_, None, _) => Err(Trouble::usage("--compose names a file: which of its services?").hint("--service SERVICE")),
     }
 }
 

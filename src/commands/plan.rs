@@ -9,17 +9,13 @@ use crate::config::quantity::Bytes;
 use crate::engine::{Check, Verdict};
 use crate::saga::Line;
 use crate::switchover::SWITCHOVER;
-use crate::target;
 use crate::tell::{out, text};
 use crate::trouble::Trouble;
 use crate::wait;
 
 pub(super) async fn plan(typed: &Invocation) -> Result<u8, Trouble> {
-    let said = typed.config.v1.container.as_deref().ok_or_else(|| {
-        Trouble::usage("which database?").hint("--container NAME, or v1.container in the file that -f names")
-    })?;
     let runtime = typed.runtime().await?;
-    let target = target::find(&*runtime, said).await?;
+    let target = typed.target(&*runtime, None).await?;
     let wanted = typed.image()?;
     let Some(image) = runtime.image(wanted).await? else {
         return Err(Trouble::refused(format!("the image {wanted} is not here, and a plan pulls nothing"))

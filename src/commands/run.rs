@@ -9,7 +9,7 @@ use super::retire;
 use crate::runtime::Image;
 use crate::saga::Wish;
 use crate::state::{Kind, Until};
-use crate::target::{self, Target};
+use crate::target::Target;
 use crate::tell::{Teller, out};
 use crate::trouble::Trouble;
 
@@ -36,7 +36,7 @@ pub(super) async fn begin_or_go_on(typed: &Invocation, until: Until) -> Result<u
 
 async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Trouble> {
     let runtime = typed.runtime().await?;
-    let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(name)).await?;
+    let target = typed.target(&*runtime, Some(name)).await?;
     if until == Until::End
         && let Some(code) = retire::if_soaked(typed, name).await?
     {
@@ -111,7 +111,7 @@ fn nothing_to_do(typed: &Invocation, tell: &Teller, target: &Target, image: &Ima
 async fn check(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
     let runtime = typed.runtime().await?;
     let open = find::open(typed, name)?.is_some();
-    let target = target::find(&*runtime, typed.config.v1.container.as_deref().unwrap_or(name)).await?;
+    let target = typed.target(&*runtime, Some(name)).await?;
     let tell = typed.teller(false);
     let image = runtime.image(typed.image()?).await?;
     let soaked = retire::has_soaked(typed, name);

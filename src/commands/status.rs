@@ -42,10 +42,7 @@ struct Said {
 }
 
 async fn look_once(typed: &Invocation) -> Result<Said, Trouble> {
-    let names = match &typed.config.v1.container {
-        Some(_) => vec![find::name(typed).await?],
-        None => typed.state.names()?,
-    };
+    let names = if typed.names_v1() { vec![find::name(typed).await?] } else { typed.state.names()? };
     let mut said = Said { text: String::new(), healthy: true };
     for name in &names {
         let Some(found) = newest(typed, name)? else { continue };

@@ -47,6 +47,22 @@ pub struct Config {
 pub struct V1 {
     /// The running container, by name or id.
     pub container: Option<String>,
+    /// Or the compose service that it is, whose file is kept true.
+    pub compose: Option<Compose>,
+}
+
+/// A service of a compose project, as `docker compose` is told of it.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Compose {
+    /// In their order; the later one wins.
+    pub file: Vec<PathBuf>,
+    pub service: String,
+    pub project_name: Option<String>,
+    /// Without it that of the first file.
+    pub project_directory: Option<PathBuf>,
+    pub profile: Vec<String>,
+    pub env_file: Vec<PathBuf>,
 }
 
 #[derive(Debug, Default, PartialEq, serde::Deserialize)]

@@ -195,6 +195,11 @@ pub struct Lag {
 /// in a switchback the sides are exchanged.
 #[async_trait(?Send)]
 pub trait Server {
+    /// Files of this run that are in the container itself: they go along when it is made anew on the same data.
+    fn files_of_its_container(&self) -> Result<Vec<String>, Trouble> {
+        Ok(Vec::new())
+    }
+
     // — the leader, before the window —
 
     /// The prechecks that may have changed since the survey.
@@ -261,6 +266,8 @@ pub trait Server {
     /// A view of the data that stays as it is now while others write: taken on V2 while it is closed, and kept
     /// inside until [`Server::snapshot`] asks for it. Over sessions opened by [`Server::ensure_connected`].
     async fn ensure_snapshot_kept(&self) -> Result<(), Trouble>;
+    /// The former leader, fenced for good, has ended and holds what it held at the switch. Whoever asks it next starts it.
+    async fn ensure_ended(&self) -> Result<(), Trouble>;
     /// The view that was kept; on a fenced former leader, a view of its data as of the switch. `None`: there is none
     /// any more (the process that kept it is gone).
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble>;

@@ -59,7 +59,9 @@ pub(super) fn of(from: &Drawing<'_>) -> Vec<Check> {
     checks.extend(from.storage.notes.iter().map(|note| check("storage", Verdict::Noted, note.as_str())));
     checks.push(restart_policy(v1));
     checks.extend(removes_itself(v1));
-    checks.extend(of_compose(v1, v2));
+    if config.v1.compose.is_none() {
+        checks.extend(of_compose(v1, v2));
+    }
     checks
 }
 
@@ -141,8 +143,8 @@ fn of_compose(v1: &Container, v2: &Image) -> Option<Check> {
     let (project, service) = (label("project")?, label("service")?);
     let found = format!("V1 is service `{service}` of compose project `{project}`, whose file is not changed");
     let hint = format!(
-        "before the next `docker compose up`, give the service {} and V2's volume in the file: with the old ones \
-         compose would start a server on V1's old data",
+        "`--compose FILE --service {service}` instead of --container changes the file too; else, before the next `docker compose \
+         up`, give the service {} and V2's volume in the file: with the old ones compose would start a server on V1's old data",
         v2.reference
     );
     Some(Check { hint: Some(hint), ..check("compose", Verdict::Noted, found) })

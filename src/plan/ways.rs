@@ -172,6 +172,7 @@ mod tests {
             ways: found,
             ways_checks: &[],
             proxies,
+            compose: None,
             v2: &v2,
             taken: &[],
             survey: &survey,

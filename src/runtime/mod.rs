@@ -323,6 +323,8 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     pub name: String,
+    /// What it is found by, whatever it is called by then; `None`: its name.
+    pub handle: Option<String>,
     /// The container whose environment, command, limits, health check … are taken.
     pub like: String,
     pub image: String,

@@ -24,6 +24,8 @@ struct ScenarioText {
     #[serde(default = "compose_file")]
     compose: String,
     #[serde(default)]
+    compose_is_copied: bool,
+    #[serde(default)]
     engine_over_tcp: bool,
     #[serde(default)]
     database: Database,
@@ -40,6 +42,8 @@ pub(super) struct Scenario {
     /// The whole scenario ends within it, whatever happens.
     pub(super) limit: Span,
     pub(super) compose: String,
+    /// The project is started from a copy of the compose file and its `.env` in `${WORK}`, for the tool to change.
+    pub(super) compose_is_copied: bool,
     /// The engine is also offered over TCP, as `${DOCKER_TCP}`, so that it looks remote to the tool.
     pub(super) engine_over_tcp: bool,
     pub(super) database: Database,
@@ -124,6 +128,7 @@ impl Scenario {
             tier: read.tier,
             limit: read.limit,
             compose: read.compose,
+            compose_is_copied: read.compose_is_copied,
             engine_over_tcp: read.engine_over_tcp,
             database: read.database,
             workload: read.workload,

@@ -88,7 +88,8 @@ async fn set_stage(args: &RunArgs, scenario: &Scenario, dir: &Path, name: &str) 
             pair.split_once('=').ok_or_else(|| Trouble::usage(format!("`--var {pair}` is not NAME=VALUE")))?;
         vars.set(name, value);
     }
-    Stage::set(project, dir, &scenario.compose, scenario.database.clone(), vars, work, Teller::silent()).await
+    let compose = (scenario.compose.as_str(), scenario.compose_is_copied);
+    Stage::set(project, dir, compose, scenario.database.clone(), vars, work, Teller::silent()).await
 }
 
 /// Plays it within its limit, or until somebody stops the runner.

@@ -31,7 +31,10 @@ pub(super) struct Stage {
     said: file::Database,
     /// How to get in, once V1 is there.
     pub(super) database: Database,
+    /// The project as it was written: it is taken down by it, whatever became of a copy.
     compose: Vec<String>,
+    /// The copy that it is started from, if there is one.
+    copy: Option<PathBuf>,
     /// V1's container, by id: names change hands.
     pub(super) v1: String,
     pub(super) tell: Teller,
@@ -64,7 +67,7 @@ impl Stage {
     pub(super) async fn set(
         project: String,
         dir: &Path,
-        compose_file: &str,
+        (compose_file, is_copied): (&str, bool),
         said: file::Database,
         vars: Vars,
         work: PathBuf,
@@ -73,13 +76,18 @@ impl Stage {
         let mut compose: Vec<String> = compose_command().await?;
         let file = dir.join(compose_file);
         compose.extend(["-p".into(), project.clone(), "-f".into(), file.display().to_string()]);
+        let copy = is_copied.then(|| copied(dir, compose_file, &work)).transpose()?;
         let (dir, v1) = (dir.to_owned(), String::new());
         let database = Database::of(&Value::Null, &said);
-        Ok(Stage { project, dir, work, vars, said, database, compose, v1, tell })
+        Ok(Stage { project, dir, work, vars, said, database, compose, copy, v1, tell })
     }
 
     pub(super) async fn start(&mut self) -> Result<(), Trouble> {
-        self.compose(["up", "-d"]).await.map_err(|error| {
+        let started = match &self.copy {
+            None => self.compose(["up", "-d"]).await,
+            Some(copy) => self.compose_copy(copy).await,
+        };
+        started.map_err(|error| {
             Trouble::failed("the scenario's compose project does not start")
                 .because(error)
                 .hint("the images are made by `./dev setup`; V1_IMAGE and V2_IMAGE name others")
@@ -95,6 +103,14 @@ impl Stage {
     async fn compose<'a>(&'a self, words: impl IntoIterator<Item = &'a str>) -> Result<String, Trouble> {
         let words = self.compose.iter().map(String::as_str).chain(words);
         Call::new(words).env(&self.vars.0).within(COMPOSE).ok().await
+    }
+
+    /// As its owner would: by the file's own folder.
+    async fn compose_copy(&self, copy: &Path) -> Result<String, Trouble> {
+        let program = self.compose.iter().map(String::as_str).take_while(|word| *word != "-p");
+        let file = copy.display().to_string();
+        let words = program.chain(["-p", &self.project, "-f", &file, "up", "-d"]);
+        Call::new(words.map(str::to_owned).collect::<Vec<_>>().iter().map(String::as_str)).within(COMPOSE).ok().await
     }
 
     /// The container of a compose service; V1's own even after it was renamed.
@@ -119,11 +135,16 @@ impl Stage {
         wanted.cloned().ok_or_else(|| Trouble::failed(format!("there is no {target} (yet)")))
     }
 
-    /// V1, also where somebody's `docker compose up` has made its container anew.
+    /// V1, also where its container was made anew: by the tool, or by somebody's `docker compose up`.
     pub(super) async fn v1_now(&self) -> Result<String, Trouble> {
-        match docker(["container", "inspect", &self.v1]).end().await?.ok {
-            true => Ok(self.v1.clone()),
-            false => self.service(&self.said.service).await,
+        if docker(["container", "inspect", &self.v1]).end().await?.ok {
+            return Ok(self.v1.clone());
+        }
+        let of_the_tool = format!("label=switchover.container={}", self.v1);
+        let found = docker(["ps", "-aq", "--no-trunc", "--filter", &of_the_tool]).ok().await?;
+        match found.lines().next() {
+            Some(found) => Ok(found.to_owned()),
+            None => self.service(&self.said.service).await,
         }
     }
 
@@ -231,6 +252,18 @@ impl Stage {
         }
         first
     }
+}
+
+/// A copy of the compose file and its variables, under the same names.
+fn copied(dir: &Path, compose_file: &str, work: &Path) -> Result<PathBuf, Trouble> {
+    for name in [compose_file, ".env"] {
+        let (from, to) = (dir.join(name), work.join(name));
+        if from.exists() {
+            std::fs::copy(&from, &to)
+                .map_err(|e| Trouble::failed(format!("cannot copy {}", from.display())).because(e))?;
+        }
+    }
+    Ok(work.join(compose_file))
 }
 
 /// Inspects everything that a listing names. What has gone in between is left out.

@@ -259,6 +259,10 @@ impl Server for FakeServer {
         self.at("keep a snapshot").await
     }
 
+    async fn ensure_ended(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
+
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble> {
         self.at("snapshot").await.map(|()| None)
     }

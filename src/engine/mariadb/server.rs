@@ -124,6 +124,10 @@ impl MariadbServer {
 
 #[async_trait(?Send)]
 impl Server for MariadbServer {
+    fn files_of_its_container(&self) -> Result<Vec<String>, Trouble> {
+        Ok(vec![option_file::path(&self.place)?])
+    }
+
     async fn recheck(&self) -> Result<Vec<Check>, Trouble> {
         let session = match self.alive() {
             Some(session) => session,
@@ -261,6 +265,10 @@ impl Server for MariadbServer {
         let Some(view) = self.view.borrow_mut().take() else { return Ok(()) };
         self.kept.replace(Some(view.begin().await?));
         Ok(())
+    }
+
+    async fn ensure_ended(&self) -> Result<(), Trouble> {
+        self.ensure_not_following().await
     }
 
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble> {

@@ -261,6 +261,10 @@ impl Server for MysqlServer {
         Ok(())
     }
 
+    async fn ensure_ended(&self) -> Result<(), Trouble> {
+        self.ensure_not_following().await
+    }
+
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble> {
         let kept = self.kept.borrow_mut().take();
         if let Some(kept) = kept {

@@ -48,7 +48,8 @@ pub(in crate::engine) async fn ensure_let_in(
     wait::until(wait, &place.tell, async || {
         refuse_ended(place, &first).await?;
         match connect::admin(place, timeouts(place)).await {
-            Ok(session) => Ok(Look::Done(session)),
+            Ok(session) if may_all(&session).await? => Ok(Look::Done(session)),
+            Ok(_) => Ok(Look::NotYet("the run's own account has come, and its rights have not".into())),
             Err(trouble) => {
                 match turned(&trouble) {
                     // By an earlier process of this run, which is gone.
@@ -61,6 +62,12 @@ pub(in crate::engine) async fn ensure_let_in(
         }
     })
     .await
+}
+
+/// Accounts come before what they may, in statements of their own; a session has what there was when it began.
+async fn may_all(session: &Session) -> Result<bool, Trouble> {
+    let said = session.text("SHOW GRANTS").await?.unwrap_or_default();
+    Ok(["ALL PRIVILEGES", "SUPER"].iter().any(|right| said.contains(right)))
 }
 
 /// A server that has ended since, or was started again, will not get better by waiting.

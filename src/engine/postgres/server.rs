@@ -263,6 +263,11 @@ impl Server for PgServer {
         Ok(())
     }
 
+    async fn ensure_ended(&self) -> Result<(), Trouble> {
+        self.forget_sessions();
+        way_back::ensure_ended(&self.place).await
+    }
+
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble> {
         let kept = self.kept_view().await?;
         if kept.is_some() || self.place.side == Side::V2 {

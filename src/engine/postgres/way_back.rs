@@ -55,6 +55,13 @@ kill -CONT "$pid" 2>/dev/null
 exit 0
 "#;
 
+/// V1 has ended, and its log does not go past the fork.
+pub(super) async fn ensure_ended(place: &Place) -> Result<(), Trouble> {
+    let found = connect::found(place).await?;
+    place.runtime.ensure_restart_policy(&found.id, "no").await?;
+    quit(place, &found).await
+}
+
 async fn quit(place: &Place, found: &Container) -> Result<(), Trouble> {
     if found.state == State::Running {
         let argv = ["sh", "-c", QUIT, "sh", connect::data(place)];

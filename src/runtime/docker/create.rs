@@ -130,7 +130,7 @@ fn labels(mut labels: HashMap<String, String>, old: &ImageConfig, recipe: &Recip
         !key.starts_with("com.docker.compose.") && !key.starts_with("switchover.") && of_image.get(key) != Some(value)
     });
     labels.extend(recipe.labels.clone());
-    labels.insert(LABEL_CONTAINER.to_owned(), recipe.name.clone());
+    labels.insert(LABEL_CONTAINER.to_owned(), recipe.handle.clone().unwrap_or_else(|| recipe.name.clone()));
     labels
 }
 

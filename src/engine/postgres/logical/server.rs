@@ -261,6 +261,11 @@ impl Server for LogicalServer {
         self.base.ensure_snapshot_kept().await
     }
 
+    async fn ensure_ended(&self) -> Result<(), Trouble> {
+        self.forget_sessions();
+        self.base.ensure_ended().await
+    }
+
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, Trouble> {
         let kept = self.base.kept_view().await?;
         if kept.is_some() || self.place().side == Side::V2 {

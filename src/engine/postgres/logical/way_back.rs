@@ -16,7 +16,19 @@ const STOP_WITHIN: Duration = Duration::from_secs(120);
 
 /// V1's data as of the switch: nobody has written to it since, and it follows nobody yet.
 pub(super) async fn still(place: &Place) -> Result<Box<dyn Snapshot>, Trouble> {
+    ensure_up(place).await?;
     Views::open(place).await?.begin().await?.listed().await
+}
+
+async fn ensure_up(place: &Place) -> Result<(), Trouble> {
+    let found = connect::found(place).await?;
+    let network = place.plan.private_network.clone();
+    place.runtime.ensure_joined(&found.id, &Attachment { network, ..Attachment::default() }).await?;
+    if found.state != State::Running {
+        place.runtime.ensure_started(&found.id).await?;
+        follow::until_it_answers(place).await?;
+    }
+    Ok(())
 }
 
 /// V1 follows V2, or `Err` says why it cannot, and it is stopped.
@@ -42,14 +54,8 @@ pub(super) async fn ensure_way_back(place: &Place) -> Result<Result<String, Stri
 }
 
 async fn follow_v2(place: &Place) -> Result<String, Trouble> {
-    let found = connect::found(place).await?;
-    let network = place.plan.private_network.clone();
-    place.runtime.ensure_joined(&found.id, &Attachment { network, ..Attachment::default() }).await?;
+    ensure_up(place).await?;
     let short = Timeouts::short(place.plan.limits.statement.0);
-    if found.state != State::Running {
-        place.runtime.ensure_started(&found.id).await?;
-        follow::until_it_answers(place).await?;
-    }
     let v2 = Place { side: Side::V2, ..place.clone() };
     let leader = connect::either(&v2, short).await?;
     // First, as a run that was cut off while it tidied up has no role on V2 any more to ask with.
@@ -59,7 +65,7 @@ async fn follow_v2(place: &Place) -> Result<String, Trouble> {
     if !publish::has_slots(&v2, &leader).await? {
         return Err(Trouble::failed("V2 has kept no log for V1 since the switch"));
     }
-    ensure_room(place, &found.id, short).await?;
+    ensure_room(place, &connect::found(place).await?.id, short).await?;
     let v1 = connect::admin(place, "switchover", short).await?;
     publish::ensure_no_slots(place, &v1).await?;
     if !follow::is_subscribed(place, &v1).await? {
