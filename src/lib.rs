@@ -2,7 +2,6 @@
 //!
 //! Start reading at [`switchover`]: its table is the product. `ARCHITECTURE.md` has the map and who may use whom.
 
-mod anew;
 pub mod cli;
 pub mod clients;
 pub mod commands;
@@ -20,6 +19,7 @@ pub mod run;
 pub mod runtime;
 pub mod saga;
 pub mod scenario;
+mod service;
 pub mod standing;
 pub mod state;
 pub mod storage;

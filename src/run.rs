@@ -96,6 +96,14 @@ pub(crate) async fn unless_v1_is_gone(x: &Run, seen_to: Result<(), Trouble>) -> 
     }
 }
 
+/// Whoever waits at V1 is told no at once.
+pub(crate) async fn let_v1_refuse(x: &Run) -> Result<(), Trouble> {
+    let Some(window) = &x.window else { return x.v1.ensure_listener_let_go().await };
+    window.let_listener_go().await?;
+    // While its session lives: a published port takes V1 off the private network.
+    window.end_switch().await
+}
+
 pub(crate) fn drained(x: &Run) -> Result<Position, Trouble> {
     match x.facts.of("drain") {
         Some(Fact::Drained { position }) => Ok(position.clone()),

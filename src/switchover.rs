@@ -10,18 +10,18 @@ use std::time::Duration;
 use futures_util::future::{join3, try_join_all};
 use tokio::time::Instant;
 
-use crate::anew;
 use crate::clients::ClientsWay;
 use crate::engine::Side;
 use crate::facts::Fact;
 use crate::gate;
 pub use crate::run::Run;
 use crate::run::{
-    drained, each_way, ensure_probes, private, refuse_what_changed, steadily_near, unless_v1_is_gone, wait_for_the_go,
-    window,
+    drained, each_way, ensure_probes, let_v1_refuse, private, refuse_what_changed, steadily_near, unless_v1_is_gone,
+    wait_for_the_go, window,
 };
-use crate::runtime::{Labels, Recipe};
+use crate::runtime::Recipe;
 use crate::saga::{Line, Undo};
+use crate::service;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Deadline, Limit, Look, Wait};
 
@@ -178,27 +178,14 @@ async fn ready(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::sentence("the owner's go is there, and nothing has changed"))
 }
 
-/// No command of compose gets past the file, as from here on both containers are the service to it.
+/// Where V1 was named by a compose file: V2 is the service to compose as well, and none of its commands gets past the file.
 async fn claim(x: &mut Run) -> Result<Fact, Trouble> {
-    let Some(service) = &x.service else { return Ok(Fact::sentence(NO_SERVICE)) };
-    service.ensure_guarded().await?;
-    anew::ensure_labelled(x, Side::V2, service.labels(true)).await?;
-    x.v2.ensure_following().await?;
-    Ok(Fact::sentence("V2 is the service's container to compose, whose file lets no command pass until it names V2"))
+    Ok(Fact::sentence(service::ensure_claimed(x).await?))
 }
 
-/// V2 is none of compose's before its commands run again.
 async fn unclaim(x: &mut Run) -> Result<(), Trouble> {
-    let Some(service) = &x.service else { return Ok(()) };
-    if x.runtime.container(x.plan.v2.handle()).await?.is_some() {
-        anew::ensure_labelled(x, Side::V2, &Labels::new()).await?;
-    }
-    service.ensure_as_before()?;
-    // One that the run made goes anyway, on the way to nothing.
-    if x.to_nothing && x.plan.made_v2() { Ok(()) } else { x.v2.ensure_following().await.map(drop) }
+    service::ensure_unclaimed(x).await
 }
-
-const NO_SERVICE: &str = "V1 was not named by a compose file";
 
 /// V2 is near, and whatever the window needs stands ready.
 async fn connect(x: &mut Run) -> Result<Fact, Trouble> {
@@ -325,8 +312,7 @@ async fn open(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::sentence("V2 accepts clients"))
 }
 
-/// Every way points at V2, and whoever was held runs; V2 stays open over a restart, and bears V1's name. V1, shut, may stand beside it until clients have found
-/// V2.
+/// Every way points at V2, and whoever was held runs; V2 stays open over a restart, and bears V1's name. V1 may still stand beside it.
 async fn move_clients(x: &mut Run) -> Result<Fact, Trouble> {
     let cross = async |way: &dyn ClientsWay| {
         way.ensure_pointing_at(Side::V2).await?;
@@ -355,14 +341,6 @@ async fn send_v1s_clients_away(x: &Run) -> Result<(), Trouble> {
     unless_v1_is_gone(x, x.v1.ensure_listener_let_go().await).await
 }
 
-/// Whoever waits at V1 is told no at once.
-async fn let_v1_refuse(x: &Run) -> Result<(), Trouble> {
-    let Some(window) = &x.window else { return x.v1.ensure_listener_let_go().await };
-    window.let_listener_go().await?;
-    // While its session lives: a published port takes V1 off the private network.
-    window.end_switch().await
-}
-
 /// A write through the clients' own address succeeded, and V1 stands nowhere any more where clients look.
 async fn release(x: &mut Run) -> Result<Fact, Trouble> {
     ensure_probes(x).await?;
@@ -376,14 +354,9 @@ async fn release(x: &mut Run) -> Result<Fact, Trouble> {
     Ok(Fact::Released { cutover_ms })
 }
 
-/// V1's container is none of compose's any more, on the same data, and the file names V2.
+/// Where V1 was named by a compose file: that names V2, and V1's container, on the same data, is none of compose's any more.
 async fn hand_over(x: &mut Run) -> Result<Fact, Trouble> {
-    let Some(service) = &x.service else { return Ok(Fact::sentence(NO_SERVICE)) };
-    // Its sessions end with V1's container.
-    x.window = None;
-    unless_v1_is_gone(x, anew::ensure_labelled(x, Side::V1, &Labels::new()).await).await?;
-    service.ensure_names_v2().await?;
-    Ok(Fact::sentence("the compose file names V2, and `docker compose up -d` changes nothing"))
+    Ok(Fact::sentence(service::ensure_handed_over(x).await?))
 }
 
 /// V1's and V2's data as of the switch are compared, while clients work on V2. Where that cannot be, it is said: clients

@@ -48,9 +48,9 @@ impl Service {
         Some(Service { plan: Rc::clone(plan), compose, project, tell })
     }
 
-    /// Compose's labels on the container that is the service, while its file is as it was (`false`), or new.
-    pub fn labels(&self, new: bool) -> &Labels {
-        if new { &self.compose.labels_after } else { &self.compose.labels_before }
+    /// Compose's labels on the container that is the service when its file is new.
+    pub fn labels_after(&self) -> &Labels {
+        &self.compose.labels_after
     }
 
     /// Its files are as they were planned with, whatever version of them.

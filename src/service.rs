@@ -1,17 +1,53 @@
-//! A side's container made anew on the same data: labels cannot be changed on one that exists, and by its labels compose knows its
-//! service.
+//! V1 is a service of a compose project: V2 becomes it, and V1's container is none of compose's in the end.
 //!
-//! The new one is found by whatever the plan calls the old one (`LABEL_CONTAINER`), so that nobody else notices.
+//! By its labels compose knows a container, and labels cannot be changed on one that exists: so a side's container is made anew on
+//! the same data. The new one is found by whatever the plan calls the old one (`LABEL_CONTAINER`), so that nobody else notices.
 
 use crate::engine::Side;
 use crate::plan::COMPOSE_LABELS;
-use crate::run::Run;
+use crate::run::{Run, unless_v1_is_gone};
 use crate::runtime::{Container, Labels, MountKind, Recipe};
 use crate::trouble::Trouble;
 
+const NO_SERVICE: &str = "V1 was not named by a compose file";
+
+/// The file is guarded, as from here on compose takes both containers for the service.
+pub(crate) async fn ensure_claimed(x: &Run) -> Result<String, Trouble> {
+    let Some(service) = &x.service else { return Ok(NO_SERVICE.to_owned()) };
+    service.ensure_guarded().await?;
+    ensure_labelled(x, Side::V2, service.labels_after()).await?;
+    x.v2.ensure_following().await?;
+    Ok("V2 is the service's container to compose, whose file lets no command pass until it names V2".to_owned())
+}
+
+/// V2 is none of compose's before its commands run again.
+pub(crate) async fn ensure_unclaimed(x: &Run) -> Result<(), Trouble> {
+    let Some(service) = &x.service else { return Ok(()) };
+    if x.runtime.container(x.plan.v2.handle()).await?.is_some() {
+        ensure_labelled(x, Side::V2, &Labels::new()).await?;
+    }
+    service.ensure_as_before()?;
+    // One that the run made goes anyway, on the way to nothing.
+    if x.to_nothing && x.plan.made_v2() { Ok(()) } else { x.v2.ensure_following().await.map(drop) }
+}
+
+/// V1's container first: two that compose takes for the service must not be there when its commands run again.
+pub(crate) async fn ensure_handed_over(x: &mut Run) -> Result<String, Trouble> {
+    if x.service.is_none() {
+        return Ok(NO_SERVICE.to_owned());
+    }
+    // Its sessions end with V1's container.
+    x.window = None;
+    unless_v1_is_gone(x, ensure_labelled(x, Side::V1, &Labels::new()).await).await?;
+    if let Some(service) = &x.service {
+        service.ensure_names_v2().await?;
+    }
+    Ok("the compose file names V2, and `docker compose up -d` changes nothing".to_owned())
+}
+
 /// The side's container bears these labels of compose's, and no other ones; stopped, if it had to be made. On the private network
 /// only. V1 is fenced for good by then, V2 follows.
-pub(crate) async fn ensure_labelled(x: &Run, side: Side, compose: &Labels) -> Result<(), Trouble> {
+async fn ensure_labelled(x: &Run, side: Side, compose: &Labels) -> Result<(), Trouble> {
     let (server, planned) = match side {
         Side::V1 => (&x.v1, &x.plan.v1),
         Side::V2 => (&x.v2, &x.plan.v2),
