@@ -63,6 +63,7 @@ async fn v1_is_put_back_byte_for_byte() {
 }
 
 #[tokio::test]
+#[ignore = "there_and_back_and_there_again: a minute or more, in ./dev test all"]
 async fn there_and_back_and_there_again() {
     for (from, to) in pairs() {
         let mut corner = Corner::new("there", from, to).await;

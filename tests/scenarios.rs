@@ -1,7 +1,8 @@
 //! Each folder of `scenarios/` is a test of the built binary, under its own name.
 //!
 //! `SWITCHOVER_TIER=all` runs all of them, else those of tier 1; `SWITCHOVER_BIN` names another binary than this
-//! build's; `SWITCHOVER_PATIENCE=3` makes every limit three times as long, for a busy machine. One after the other: they measure times, and there are two cores.
+//! build's; `SWITCHOVER_PATIENCE=3` makes every limit three times as long, for a busy machine. One after the other unless `--test-threads` says more: they
+//! measure times.
 #![allow(
     clippy::pedantic,
     clippy::print_stderr,
@@ -19,7 +20,7 @@ use switchover::scenario::{Listed, listed};
 
 fn main() -> std::process::ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
+    arguments.test_threads = arguments.test_threads.or(Some(1));
     let scenarios = match listed(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")) {
         Ok(scenarios) => scenarios,
         Err(trouble) => {

@@ -10,6 +10,7 @@ const ALL: &str = "SELECT string_agg(concat_ws(' ', oid, pg_get_userbyid(lomowne
     ORDER BY oid) FROM pg_largeobject_metadata WHERE oid < 16384";
 
 #[tokio::test]
+#[ignore = "large_objects_that_are_written_meanwhile_are_carried: a minute or more, in ./dev test all"]
 async fn large_objects_that_are_written_meanwhile_are_carried() {
     let mut corner = Corner::with("large", "15", "17", &[], LOGICAL).await;
     let (v1, v2) = (corner.v1_name(), corner.v2_name());

@@ -311,6 +311,7 @@ async fn many_sequences_take_no_time_in_the_window() {
 
 /// A table that was dropped and made again is another one, and a sequence that V2 has set back by itself is set again.
 #[tokio::test]
+#[ignore = "what_is_made_again_is_noticed: a minute or more, in ./dev test all"]
 async fn what_is_made_again_is_noticed() {
     let mut corner = Corner::with("again", "15", "17", &[], LOGICAL).await;
     let v1 = corner.v1_name();

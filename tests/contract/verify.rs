@@ -20,6 +20,7 @@ async fn compared(v1: &dyn Server, v2: &dyn Server) -> [Vec<String>; 2] {
 }
 
 #[tokio::test]
+#[ignore = "what_differs_is_named_and_what_is_late_is_not: a minute or more, in ./dev test all"]
 async fn what_differs_is_named_and_what_is_late_is_not() {
     let mut corner = Corner::with("verify", "15", "17", &[], &["-c", "wal_level=logical"]).await;
     corner.fill();

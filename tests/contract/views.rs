@@ -18,6 +18,7 @@ const ALL: &str = "SELECT concat_ws(' ', (SELECT count FROM counted), (SELECT te
     (SELECT count(*) FROM keyed), (SELECT relispopulated FROM pg_class WHERE relname = 'empty'))";
 
 #[tokio::test]
+#[ignore = "materialised_views_are_refreshed_when_v1s_are: a minute or more, in ./dev test all"]
 async fn materialised_views_are_refreshed_when_v1s_are() {
     let mut corner = Corner::with("views", "15", "17", &[], LOGICAL).await;
     let (v1, v2) = (corner.v1_name(), corner.v2_name());

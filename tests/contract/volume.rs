@@ -159,6 +159,7 @@ async fn across_versions(from: &str, to: &str) {
 
 /// V1 does nothing at all, its data is in the container itself, and it is told to start over in the middle.
 #[tokio::test]
+#[ignore = "by_volume_from_an_idle_v1_without_one: a minute or more, in ./dev test all"]
 async fn by_volume_from_an_idle_v1_without_one() {
     let mut corner = Corner::with("idle", "15", "17", &["-e", "PGDATA=/srv/pg"], LOGICAL).await;
     corner.seed = Some("volume");
@@ -201,6 +202,7 @@ async fn an_upgrade_that_cannot_be_is_told_by_the_rehearsal() {
 
 /// Within one version: the copy is all that V2 needs, its log and tablespace with it.
 #[tokio::test]
+#[ignore = "by_volume_within_a_version: a minute or more, in ./dev test all"]
 async fn by_volume_within_a_version() {
     let mounts = [mount("/wal"), mount("/spaces")].concat();
     let mut options: Vec<&str> = mounts.iter().map(String::as_str).collect();
