@@ -65,6 +65,9 @@ async fn of(named: &Named, wanted: &Wanted<'_>) -> Result<Result<Compose, No>, T
     let hash = project.hash(&named.service, Instead::default()).await?;
     let planned = || -> Result<(Vec<(String, String)>, Change), No> {
         supported(&model, &named.service)?;
+        if wanted.v2.reference.starts_with("sha256:") {
+            return no("an image is named in a file by its tag or digest, not by its id", "--image NAME:TAG");
+        }
         as_compose_made_it(wanted.v1, &before, &hash)?;
         let keys = volume_keys(&model, &named.service, wanted)?;
         let change = change(named, wanted, &keys)?;

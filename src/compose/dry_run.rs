@@ -16,22 +16,39 @@ fn container(line: &str) -> Option<String> {
     Some(format!("{name} {status}"))
 }
 
-/// What `up` would do that it would not have done before: nothing, if the container called `ours` is the service's.
-pub(super) fn surprises(said: &str, ours: &str, before: &[String]) -> Vec<String> {
+/// What `up` would do to the service: nothing, if the container called `ours` is it, and the only one.
+pub(super) fn to_service(said: &str, ours: &str, project: &str, service: &str) -> Vec<String> {
     let now = containers(said);
     let runs = format!("{ours} Running");
-    let of_ours = |line: &&String| line.split(' ').next() == Some(ours);
-    let mut found: Vec<String> = now.iter().filter(of_ours).filter(|line| **line != runs).cloned().collect();
+    // One that is replaced is called `<id>_<name>` for a moment.
+    let numbered = format!("{project}-{service}-");
+    let of_it = |line: &&String| is_named(line, ours) || is_named(line, &numbered);
+    let mut found: Vec<String> = now.iter().filter(of_it).filter(|line| **line != runs).cloned().collect();
     if !now.contains(&runs) {
         found.push(format!("it does not find {ours} running"));
     }
-    found.extend(now.iter().filter(|line| !of_ours(line) && !before.contains(line)).cloned());
     found
+}
+
+fn is_named(line: &str, name: &str) -> bool {
+    let (of, whole) = (line.split(' ').next().unwrap_or_default(), !name.ends_with('-'));
+    let of = of.split_once('_').map_or(of, |(id, rest)| if id.len() == 12 { rest } else { of });
+    if whole { of == name } else { of.strip_prefix(name).is_some_and(|n| n.parse::<u32>().is_ok()) }
+}
+
+/// What it would do to others that it would not have done before.
+pub(super) fn to_others(said: &str, ours: &str, before: &[String]) -> Vec<String> {
+    let other = |line: &String| !is_named(line, ours) && !line.ends_with(" Running") && !before.contains(line);
+    containers(said).into_iter().filter(other).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(said: &str) -> Vec<String> {
+        to_service(said, "shop-db-1", "shop", "db")
+    }
 
     const GOOD: &str =
         " DRY-RUN MODE -  Container shop-db-1  Running \n DRY-RUN MODE -  Container shop-app-1  Running\n";
@@ -39,19 +56,20 @@ mod tests {
     #[test]
     fn running_and_nothing_else_is_fine() {
         assert_eq!(containers(GOOD), ["shop-db-1 Running", "shop-app-1 Running"]);
-        let before = ["shop-db-1 Running".to_owned(), "shop-app-1 Running".to_owned()];
-        assert!(surprises(GOOD, "shop-db-1", &before).is_empty());
+        assert!(of(GOOD).is_empty() && to_others(GOOD, "shop-db-1", &[]).is_empty());
     }
 
     #[test]
     fn whatever_else_it_would_do_is_said() {
-        let before = ["shop-db-1 Running".to_owned(), "shop-app-1 Recreate".to_owned()];
         let recreated =
             "DRY-RUN MODE -  Container shop-db-1  Recreate\nDRY-RUN MODE -  Container shop-app-1  Recreate\n";
-        let said = surprises(recreated, "shop-db-1", &before);
-        assert_eq!(said, ["shop-db-1 Recreate", "it does not find shop-db-1 running"]);
+        assert_eq!(of(recreated), ["shop-db-1 Recreate", "it does not find shop-db-1 running"]);
+        assert_eq!(to_others(recreated, "shop-db-1", &[]), ["shop-app-1 Recreate"]);
+        assert!(to_others(recreated, "shop-db-1", &["shop-app-1 Recreate".to_owned()]).is_empty(), "as before");
+        let replaced = format!("{GOOD} DRY-RUN MODE -  Container 719738e52c4d_shop-db-1  Starting\n");
+        assert_eq!(of(&replaced), ["719738e52c4d_shop-db-1 Starting"]);
         let second = format!("{GOOD} DRY-RUN MODE -  Container shop-db-2  Creating\n");
-        assert_eq!(surprises(&second, "shop-db-1", &containers(GOOD)), ["shop-db-2 Creating"]);
-        assert!(!surprises("", "shop-db-1", &[]).is_empty());
+        assert_eq!(of(&second), ["shop-db-2 Creating"]);
+        assert!(!of("").is_empty());
     }
 }

@@ -122,8 +122,14 @@ impl Service {
         let new = self.compose.variables.iter().filter(|_| beforehand);
         let variables: Vec<_> = new.map(|variable| (variable.name.clone(), variable.after.clone())).collect();
         let said = self.project.dry_run(Instead { file, variables: &variables }).await?;
-        let surprises = dry_run::surprises(&said, &self.plan.v2.final_name, &self.compose.out_of_date);
+        let (ours, Compose { project, service, out_of_date, .. }) = (&self.plan.v2.final_name, &self.compose);
+        let surprises = dry_run::to_service(&said, ours, project, service);
         if surprises.is_empty() {
+            let others = dry_run::to_others(&said, ours, out_of_date);
+            if !beforehand && !others.is_empty() {
+                self.tell
+                    .warning(format!("`docker compose up -d` has something to do elsewhere: {}", others.join(", ")));
+            }
             return Ok(());
         }
         Err(Trouble::failed(format!("`docker compose up -d` would not leave V2 alone: {}", surprises.join(", "))).hint(
