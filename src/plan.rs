@@ -23,7 +23,8 @@ pub use checks::{before_survey, same_architecture};
 pub use compose::{COMPOSE_LABELS, Compose, FileEdit, FileVersion, Splice, Variable};
 pub use names::{Names, Taken};
 pub use proxies::{
-    BouncerConsole, BouncerDatabase, BouncerFile, ConsoleAt, Haproxy, HaproxyApi, HaproxyHold, Pgbouncer, Proxy, Route,
+    BouncerConsole, BouncerDatabase, BouncerFile, ConsoleAt, Haproxy, HaproxyApi, HaproxyHold, Hook, HookAct,
+    Pgbouncer, Proxy, Route,
 };
 pub use ways::WayPlan;
 

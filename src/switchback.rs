@@ -83,7 +83,7 @@ fn as_it_is_now(way: &WayPlan, serving: &Container) -> WayPlan {
             let (v1, v2) = (haproxy.v2.clone(), haproxy.v1.clone());
             WayPlan::Haproxy(Haproxy { v1, v2, ..haproxy.clone() })
         }
-        WayPlan::Pgbouncer(_) => way.clone(),
+        WayPlan::Pgbouncer(_) | WayPlan::Hook(_) => way.clone(),
     }
 }
 

@@ -8,14 +8,15 @@ use std::rc::Rc;
 use async_trait::async_trait;
 
 use crate::config::{Clients, Limits, Way};
-use crate::engine::{Address, Side};
-use crate::plan::{Plan, Proxy, SidePlan, WayPlan};
+use crate::engine::{Address, Side, Survey};
+use crate::plan::{Names, Plan, Proxy, SidePlan, WayPlan};
 use crate::runtime::{Attachment, Container, Runtime};
 use crate::tell::Teller;
 use crate::trouble::Trouble;
 
 mod find;
 mod haproxy;
+mod hook;
 mod network_alias;
 mod pgbouncer;
 mod published_port;
@@ -30,6 +31,7 @@ pub fn from_plan(way: &WayPlan, plan: Rc<Plan>, runtime: Rc<dyn Runtime>, tell: 
         WayPlan::PublishedPort { ports, networks } => Box::new(published_port::PublishedPort { ports, networks, at }),
         WayPlan::Haproxy(haproxy) => Box::new(haproxy::Haproxy::new(haproxy, at)),
         WayPlan::Pgbouncer(pgbouncer) => Box::new(pgbouncer::Pgbouncer::new(pgbouncer, at)),
+        WayPlan::Hook(hook) => Box::new(hook::Hook::new(hook, at)),
     }
 }
 
@@ -42,6 +44,7 @@ pub async fn proxies(clients: &Clients, around: &Around<'_>) -> Vec<Proxy> {
             Way::NetworkAlias(_) | Way::PublishedPort(_) => {}
             Way::Haproxy(said) => proxies.push(haproxy::find(said, around).await),
             Way::Pgbouncer(said) => proxies.push(pgbouncer::find(said, around).await),
+            Way::Hook(said) => proxies.push(hook::find(said, around).await),
         }
     }
     proxies
@@ -50,6 +53,8 @@ pub async fn proxies(clients: &Clients, around: &Around<'_>) -> Vec<Proxy> {
 /// What proxies are in front of.
 pub struct Around<'a> {
     pub v1: &'a Container,
+    pub names: &'a Names,
+    pub survey: &'a Survey,
     /// Where V1's server listens.
     pub port: u16,
     pub limits: &'a Limits,
@@ -80,7 +85,8 @@ pub trait ClientsWay {
     async fn ensure_stand_by(&self) -> Result<bool, Trouble> {
         Ok(false)
     }
-    /// Undoes [`ClientsWay::ensure_stand_by`].
+    /// On the way back, before [`ClientsWay::ensure_released`]: undoes [`ClientsWay::ensure_stand_by`], and whatever else was
+    /// prepared for V2.
     async fn ensure_stood_down(&self) -> Result<(), Trouble> {
         Ok(())
     }

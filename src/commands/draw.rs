@@ -65,8 +65,8 @@ pub(super) async fn draft(
         networks.extend(runtime.network(&on.network).await?);
     }
     let mut service = service(target, v2, &storage.v2_volumes).await?;
-    let around = clients::Around { v1, port: survey.port, limits: &limits, runtime };
     survey.checks.append(&mut service.checks);
+    let around = clients::Around { v1, names: &names, survey: &survey, port: survey.port, limits: &limits, runtime };
     let drawn = plan::draw(&Drawing {
         names: &names,
         v1,

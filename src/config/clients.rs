@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
+use super::quantity::Span;
 use super::secret::Variable;
 
 /// How clients reach V1.
@@ -24,6 +25,7 @@ pub enum Way {
     PublishedPort(PublishedPort),
     Haproxy(Haproxy),
     Pgbouncer(Box<Pgbouncer>),
+    Hook(Box<Hook>),
 }
 
 #[derive(Debug, PartialEq, Eq, serde::Deserialize)]
@@ -82,6 +84,29 @@ pub struct Pgbouncer {
     pub databases: Vec<String>,
     /// PgBouncer's configuration, in its container or on this host; `/etc/pgbouncer/pgbouncer.ini`.
     pub file: Option<PathBuf>,
+}
+
+/// Programs of the owner's that tell whatever stands in front of V1, each by its arguments.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Hook {
+    /// Ends well where clients are led to V1.
+    pub check: Vec<String>,
+    /// Returns when clients wait.
+    #[serde(default)]
+    pub hold: Vec<String>,
+    /// Leads clients to V2.
+    pub r#move: Vec<String>,
+    /// Lets those run that wait.
+    #[serde(default)]
+    pub release: Vec<String>,
+    /// Puts back what was done before a run turned back.
+    #[serde(default)]
+    pub undo: Vec<String>,
+    /// For each of them to end; 5 s.
+    pub within: Option<Span>,
+    /// Where the sides are reached; without it every way that is found is moved along.
+    pub network: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Clients {

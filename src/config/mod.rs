@@ -12,7 +12,7 @@ mod yaml;
 
 use std::path::PathBuf;
 
-pub use clients::{Clients, Haproxy, NetworkAlias, Pgbouncer, PublishedPort, Way};
+pub use clients::{Clients, Haproxy, Hook, NetworkAlias, Pgbouncer, PublishedPort, Way};
 pub use limits::{Limits, SaidLimits};
 pub use window::{Opening, Window};
 pub use yaml::read;

@@ -75,6 +75,18 @@ hooks: { on-failure: [/etc/switchover/page, shop-db] }
     }
 
     #[test]
+    fn a_hook_is_programs_by_their_arguments() {
+        let config =
+            parse("clients:\n  - hook: { check: [lb, check], move: [lb, move], within: 2s, network: app }\n").unwrap();
+        let Clients::These(ways) = config.clients else { panic!("no list") };
+        let [Way::Hook(hook)] = &ways[..] else { panic!("{ways:?}") };
+        assert_eq!((&hook.check[1], &hook.r#move[1], hook.hold.len()), (&"check".to_owned(), &"move".to_owned(), 0));
+        assert_eq!((hook.within.unwrap().0, hook.network.as_deref()), (Duration::from_secs(2), Some("app")));
+        assert!(complaint("clients:\n  - hook: { check: [lb] }\n").contains("`move`"));
+        assert!(complaint("clients:\n  - hook: { check: lb, move: [lb] }\n").contains("line 2"));
+    }
+
+    #[test]
     fn little_is_enough() {
         assert_eq!(parse("").unwrap(), Config::default());
         assert_eq!(parse("# nothing yet\n").unwrap(), Config::default());

@@ -1,10 +1,12 @@
 //! Proxies in front of V1, as they were found: each is a way of clients.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::WayPlan;
+use crate::config::quantity::Span;
 use crate::config::secret::Password;
 use crate::engine::{Address, Check};
 
@@ -68,8 +70,14 @@ impl Proxy {
         match &self.way {
             Some(WayPlan::Haproxy(haproxy)) => Some(&haproxy.route),
             Some(WayPlan::Pgbouncer(pgbouncer)) => Some(&pgbouncer.route),
+            Some(WayPlan::Hook(hook)) => Some(&hook.route),
             _ => None,
         }
+    }
+
+    /// Every way that is found is moved beside it, without being named.
+    pub(super) fn takes_all(&self) -> bool {
+        matches!(&self.way, Some(WayPlan::Hook(hook)) if hook.takes_all)
     }
 }
 
@@ -120,4 +128,40 @@ pub struct BouncerDatabase {
     pub by_session: bool,
     /// What stands behind `host=` in the end, quotes included. `None`: the address of the side that serves.
     pub host: Option<String>,
+}
+
+/// Programs of the owner's that tell whatever stands in front of V1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hook {
+    /// By their arguments; those that there are.
+    pub programs: BTreeMap<HookAct, Vec<String>>,
+    /// Where they run: where the plan was made.
+    pub directory: PathBuf,
+    /// For each of them to end.
+    pub within: Span,
+    pub route: Route,
+    pub takes_all: bool,
+}
+
+/// What a program of the owner's is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookAct {
+    Check,
+    Hold,
+    Move,
+    Release,
+    Undo,
+}
+
+impl HookAct {
+    pub fn name(self) -> &'static str {
+        match self {
+            HookAct::Check => "check",
+            HookAct::Hold => "hold",
+            HookAct::Move => "move",
+            HookAct::Release => "release",
+            HookAct::Undo => "undo",
+        }
+    }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Drawing;
 use super::checks::refuse;
-use super::proxies::{Haproxy, Pgbouncer, Proxy, Route};
+use super::proxies::{Haproxy, Hook, Pgbouncer, Proxy, Route};
 use crate::config::{Clients, NetworkAlias, Way};
 use crate::engine::Check;
 use crate::runtime::{Attachment, Container, LABEL_RUN, Network, Port};
@@ -22,6 +22,8 @@ pub enum WayPlan {
     Haproxy(Haproxy),
     /// The same of PgBouncer, which lets all of its clients wait, their transactions finished.
     Pgbouncer(Pgbouncer),
+    /// The same of what programs of the owner's tell.
+    Hook(Hook),
 }
 
 pub(super) struct Ways {
@@ -40,7 +42,7 @@ pub(super) fn of(from: &Drawing<'_>) -> Ways {
     let mut checks = Vec::new();
     let list = match &from.config.clients {
         Clients::Auto => from.ways.to_vec(),
-        Clients::These(list) => asked(v1, &theirs, list, from.proxies, &mut checks),
+        Clients::These(list) => asked(from, &theirs, list, &mut checks),
     };
     Ways { list, networks: theirs, checks }
 }
@@ -50,13 +52,8 @@ fn is_private(on: &Attachment, networks: &[Network]) -> bool {
     networks.iter().any(|network| network.name == on.network && network.labels.contains_key(LABEL_RUN))
 }
 
-fn asked(
-    v1: &Container,
-    theirs: &[Attachment],
-    list: &[Way],
-    proxies: &[Proxy],
-    checks: &mut Vec<Check>,
-) -> Vec<WayPlan> {
+fn asked(from: &Drawing<'_>, theirs: &[Attachment], list: &[Way], checks: &mut Vec<Check>) -> Vec<WayPlan> {
+    let Drawing { v1, proxies, .. } = from;
     let said = list.iter().any(|way| matches!(way, Way::PublishedPort(_)));
     if said && v1.ports.is_empty() {
         let hint = "leave `published-port` out of `clients`";
@@ -73,15 +70,19 @@ fn asked(
             Some(on) => checks.extend(add(&mut ways, on, alias)),
         }
     }
+    if proxies.iter().any(Proxy::takes_all) {
+        ways = from.ways.to_vec();
+    }
+    let by_port = ways.iter().any(|way| matches!(way, WayPlan::PublishedPort { .. }));
     for route in proxies.iter().filter_map(Proxy::route) {
         ways = behind(ways, route, theirs);
     }
-    if said || proxies.iter().any(|proxy| matches!(proxy.route(), Some(Route::Port { .. }))) {
+    if said || by_port || proxies.iter().any(|proxy| matches!(proxy.route(), Some(Route::Port { .. }))) {
         ways = vec![WayPlan::PublishedPort { ports: v1.ports.clone(), networks: theirs.to_vec() }];
     } else {
         checks.extend(left_behind(v1, theirs, &ways));
     }
-    for proxy in proxies {
+    for proxy in *proxies {
         checks.extend(proxy.checks.iter().cloned());
         ways.extend(proxy.way.clone());
     }
@@ -141,6 +142,7 @@ mod tests {
     use super::super::{Config, HaproxyApi, HaproxyHold, Names};
     use super::*;
     use crate::config::PublishedPort;
+    use crate::config::quantity::Span;
     use crate::engine::Verdict;
     use crate::runtime::Port;
 
@@ -199,6 +201,7 @@ mod tests {
             WayPlan::PublishedPort { .. } => "port",
             WayPlan::Haproxy(_) => "haproxy",
             WayPlan::Pgbouncer(_) => "pgbouncer",
+            WayPlan::Hook(_) => "hook",
         };
         ways.list.iter().map(name).collect()
     }
@@ -218,6 +221,30 @@ mod tests {
         let by_port = haproxy(Route::Port { host: "127.0.0.1".into(), port: 5432 });
         let ways = of(&more, &[], &[], &[by_port], Clients::These(vec![]));
         assert_eq!((names(&ways), refused(&ways)), (vec!["port", "haproxy"], vec![]));
+    }
+
+    #[test]
+    fn a_program_that_is_told_no_network_takes_along_all_that_is_found() {
+        let hook = |takes_all| Proxy {
+            way: Some(WayPlan::Hook(Hook {
+                programs: std::collections::BTreeMap::new(),
+                directory: "/".into(),
+                within: Span(std::time::Duration::from_secs(5)),
+                route: Route::Network("app".into()),
+                takes_all,
+            })),
+            checks: vec![],
+        };
+        let (app, etl) = (on("app", &["db"]), on("etl", &[]));
+        let by_alias = |on: &Attachment| WayPlan::NetworkAlias { on: on.clone() };
+        let found = [by_alias(&app), by_alias(&etl)];
+        let both = v1(&[app.clone(), etl.clone()], &[]);
+        let ways = |all| of(&both, &[], &found, &[hook(all)], Clients::These(vec![]));
+        assert_eq!((names(&ways(true)), refused(&ways(true))), (vec!["alias", "alias", "hook"], vec![]));
+        assert_eq!((names(&ways(false)), refused(&ways(false))), (vec!["alias", "hook"], vec!["clients-left"]));
+        let by_port = [WayPlan::PublishedPort { ports: vec![port(false)], networks: vec![app.clone()] }];
+        let ways = of(&v1(&[app], &[port(false)]), &[], &by_port, &[hook(true)], Clients::These(vec![]));
+        assert_eq!((names(&ways), refused(&ways)), (vec!["port", "hook"], vec![]));
     }
 
     #[test]

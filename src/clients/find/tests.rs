@@ -46,7 +46,7 @@ fn names(ways: &[WayPlan]) -> Vec<String> {
             WayPlan::PublishedPort { networks, .. } => {
                 format!("port on {}", networks.iter().map(|at| at.network.as_str()).collect::<Vec<_>>().join("+"))
             }
-            WayPlan::Haproxy(_) | WayPlan::Pgbouncer(_) => format!("{way:?}"),
+            WayPlan::Haproxy(_) | WayPlan::Pgbouncer(_) | WayPlan::Hook(_) => format!("{way:?}"),
         })
         .collect()
 }
