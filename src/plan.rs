@@ -6,6 +6,7 @@ mod checks;
 mod compose;
 mod names;
 mod proxies;
+mod sessions;
 mod ways;
 
 use std::path::PathBuf;
@@ -171,6 +172,7 @@ pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
     let mut checks = survey.checks.clone();
     checks.extend(checks::of(from));
     checks.extend(from.ways_checks.iter().cloned());
+    checks.extend(sessions::checks(from, &ways.list));
     checks.extend(ways.checks);
     checks::accept(&mut checks, &config.allow);
     let plan = Plan {
@@ -321,6 +323,7 @@ pub(crate) mod tests {
             bytes: 1 << 30,
             write_rate: None,
             port: 5432,
+            sessions: Vec::new(),
             checks: Vec::new(),
             before: serde_json::Value::Null,
             facts: Labels::new(),

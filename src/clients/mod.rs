@@ -61,6 +61,15 @@ pub struct Around<'a> {
     pub runtime: &'a Rc<dyn Runtime>,
 }
 
+impl Around<'_> {
+    /// Where a proxy's container stands, as servers see it. Nothing where that cannot be said.
+    async fn addresses_of(&self, container: Option<&str>) -> Vec<String> {
+        let Some(container) = container else { return Vec::new() };
+        let found = self.runtime.container(container).await.ok().flatten();
+        found.into_iter().flat_map(|found| found.networks).filter_map(|on| on.address).collect()
+    }
+}
+
 #[async_trait(?Send)]
 pub trait ClientsWay {
     /// As in `network alias db on shop_default`.

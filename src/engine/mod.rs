@@ -18,6 +18,7 @@ use crate::tell::Teller;
 use crate::trouble::Trouble;
 
 mod check;
+mod clients;
 pub mod mariadb;
 pub mod mysql;
 mod mysql_family;
@@ -26,6 +27,8 @@ mod orders;
 mod place;
 pub mod postgres;
 mod tries;
+
+pub use clients::ClientSession;
 
 /// Every engine we know. A new one is a folder and a line here.
 pub const ENGINES: &[&dyn Engine] = &[&mariadb::Mariadb, &mysql::Mysql, &postgres::Postgres];
@@ -101,6 +104,7 @@ pub struct Survey {
     /// What V1 writes a second into its log of changes, as measured; `None`: not measurable.
     pub write_rate: Option<u64>,
     pub port: u16,
+    pub sessions: Vec<ClientSession>,
     pub checks: Vec<Check>,
     pub before: serde_json::Value,
     /// Facts worth showing: name → value.

@@ -13,6 +13,10 @@ pub(super) fn refuse(id: &str, found: impl Into<String>, hint: impl Into<String>
     Check { hint: Some(hint.into()), ..check(id, Verdict::Refused, found) }
 }
 
+pub(super) fn noted(id: &str, found: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check { hint: Some(hint.into()), ..check(id, Verdict::Noted, found) }
+}
+
 /// A refusal whose id stands in `allow:` is accepted; an `allow:` that no precheck bears is said.
 pub(super) fn accept(checks: &mut Vec<Check>, allow: &[String]) {
     for check in checks.iter_mut() {

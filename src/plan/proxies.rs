@@ -62,6 +62,8 @@ pub enum Route {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Proxy {
     pub way: Option<WayPlan>,
+    /// Where it stands, as servers see it; empty: not known.
+    pub addresses: Vec<String>,
     pub checks: Vec<Check>,
 }
 

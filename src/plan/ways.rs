@@ -193,7 +193,7 @@ mod tests {
             route,
             clients: None,
         });
-        Proxy { way: Some(way), checks: vec![] }
+        Proxy { way: Some(way), ..Proxy::default() }
     }
     fn names(ways: &Ways) -> Vec<&str> {
         let name = |way: &WayPlan| match way {
@@ -233,7 +233,7 @@ mod tests {
                 route: Route::Network("app".into()),
                 takes_all,
             })),
-            checks: vec![],
+            ..Proxy::default()
         };
         let (app, etl) = (on("app", &["db"]), on("etl", &[]));
         let by_alias = |on: &Attachment| WayPlan::NetworkAlias { on: on.clone() };
@@ -255,6 +255,7 @@ mod tests {
             driver: "bridge".into(),
             internal: true,
             subnets: Vec::new(),
+            gateways: Vec::new(),
             labels: [(LABEL_RUN.to_owned(), "r".to_owned())].into(),
         };
         let found = [WayPlan::NetworkAlias { on: on("app", &["db"]) }];

@@ -316,6 +316,8 @@ pub struct Network {
     pub driver: String,
     pub internal: bool,
     pub subnets: Vec<String>,
+    /// The host's own addresses there.
+    pub gateways: Vec<String>,
     pub labels: Labels,
 }
 

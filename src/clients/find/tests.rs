@@ -32,7 +32,7 @@ fn v1(network_mode: &str, networks: &[&str]) -> Container {
 
 fn network(name: &str, driver: &str, labels: &[(&str, &str)]) -> Network {
     let labels: Labels = labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-    Network { name: name.into(), driver: driver.into(), internal: false, subnets: vec![], labels }
+    Network { name: name.into(), driver: driver.into(), internal: false, subnets: vec![], gateways: vec![], labels }
 }
 
 fn port(ephemeral: bool) -> Port {

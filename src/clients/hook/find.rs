@@ -22,11 +22,12 @@ const WITHIN: Span = Span(Duration::from_secs(5));
 /// Asks the program that knows whether it points at V1.
 pub(in crate::clients) async fn find(said: &config::Hook, around: &Around<'_>) -> Proxy {
     match look(said, around).await {
-        Ok((hook, check)) => Proxy { way: Some(WayPlan::Hook(hook)), checks: vec![check] },
+        // Where what it tells stands is known to its owner alone.
+        Ok((hook, check)) => Proxy { way: Some(WayPlan::Hook(hook)), checks: vec![check], ..Proxy::default() },
         Err(trouble) => {
             let (found, hint) = (trouble.one_line(), trouble.hints.first().cloned());
             let checks = vec![Check { id: ID.into(), verdict: Verdict::Refused, found, hint }];
-            Proxy { way: None, checks }
+            Proxy { checks, ..Proxy::default() }
         }
     }
 }

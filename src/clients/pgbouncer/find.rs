@@ -22,10 +22,14 @@ const FILE: &str = "/etc/pgbouncer/pgbouncer.ini";
 
 pub(in crate::clients) async fn find(said: &config::Pgbouncer, around: &Around<'_>) -> Proxy {
     match look(said, around).await {
-        Ok((way, checks)) => Proxy { way: Some(WayPlan::Pgbouncer(way)), checks },
+        Ok((way, checks)) => {
+            let addresses = around.addresses_of(said.container.as_deref()).await;
+            Proxy { way: Some(WayPlan::Pgbouncer(way)), addresses, checks }
+        }
         Err(trouble) => {
             let (found, hint) = (trouble.one_line(), trouble.hints.first().cloned());
-            Proxy { way: None, checks: vec![Check { id: ID.into(), verdict: Verdict::Refused, found, hint }] }
+            let checks = vec![Check { id: ID.into(), verdict: Verdict::Refused, found, hint }];
+            Proxy { checks, ..Proxy::default() }
         }
     }
 }

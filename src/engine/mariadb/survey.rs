@@ -8,7 +8,7 @@ use super::{dialect, machine, position, said};
 use crate::engine::mysql_family::connect::Timeouts;
 use crate::engine::mysql_family::made::Made;
 use crate::engine::mysql_family::said::{self as alike, Said};
-use crate::engine::mysql_family::{container, seed, settings, upgrade};
+use crate::engine::mysql_family::{container, seed, sessions, settings, upgrade};
 use crate::engine::mysql_wire::copy;
 use crate::engine::{Serving, Survey, SurveyRequest};
 use crate::runtime::Container;
@@ -26,6 +26,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         return Err(Trouble::refused("V1 is a MySQL, not a MariaDB").hint("name an image of MySQL for V2"));
     }
     let (began, first) = (Instant::now(), position::now(&session).await.ok());
+    let sessions = sessions::clients(&session).await?;
     let mut v1 = said::said(&session).await?;
     v1.not_carried = copy::inventory(&session, &[]).await?.not_carried;
     v1.doubtful = upgrade::doubtful(&session).await?;
@@ -50,7 +51,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         seed: ask.seed,
     };
     let owner = container::owner(ask.runtime, ask.v1, &data).await?;
-    written_down(&found, &before(&found, ask.v1, owner)?, data)
+    Ok(Survey { sessions, ..written_down(&found, &before(&found, ask.v1, owner)?, data)? })
 }
 
 fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Survey, Trouble> {
@@ -72,6 +73,7 @@ fn written_down(found: &Found<'_>, before: &Before, data: String) -> Result<Surv
         bytes: found.v1.bytes,
         write_rate: found.write_rate,
         port,
+        sessions: Vec::new(),
         checks: checks::all(found),
         before: serde_json::to_value(before)
             .map_err(|error| Trouble::bug("the survey cannot be written").because(error))?,

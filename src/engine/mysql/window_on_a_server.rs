@@ -1,5 +1,6 @@
 //! The window against a real server: what the crash matrix assumes of it must be true of MySQL.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::{give_back, window};
 use crate::engine::mysql_family::connect::{self, Timeouts};
 use crate::engine::mysql_family::made::Made;
 use crate::engine::mysql_family::on_a_server::{self as server, docker, patiently, root, writable, write};
-use crate::engine::mysql_family::{door, switch};
+use crate::engine::mysql_family::{door, sessions, switch};
 use crate::engine::{Place, Window};
 use crate::plan::Plan;
 use crate::plan::tests::any_plan;
@@ -64,6 +65,9 @@ fn the_window_shuts_mysql_in_the_order_of_the_story() {
     on_a_server(async |place| {
         let running = root(place).await.unwrap();
         let kept = Rc::new(connect::admin(place, Timeouts::short(Duration::from_secs(5))).await.unwrap());
+        let seen = sessions::clients(&kept).await.unwrap();
+        let far = |address: &str| address.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback());
+        assert!(seen.iter().any(|one| one.user == "root" && far(&one.address)), "{seen:?}");
         let window = armed(place, 1, Duration::from_secs(20)).await;
         window.shut_door().await.unwrap();
         assert!(root(place).await.is_err(), "the door is shut, for root too");

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::locks;
-use crate::engine::SessionsEnded;
 use crate::engine::mysql_wire::quote::literal;
 use crate::engine::mysql_wire::session::{Session, code_of};
+use crate::engine::{ClientSession, SessionsEnded};
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Deadline, Limit, Look, Wait};
@@ -26,6 +26,43 @@ pub(in crate::engine) fn table(session: &Session) -> &'static str {
              WHERE processlist_id IS NOT NULL) AS c"
         }
     }
+}
+
+/// Those of clients that came over a network. Whoever copies the log is none.
+pub(in crate::engine) async fn clients(session: &Session) -> Result<Vec<ClientSession>, Trouble> {
+    let sql = match session.is_mariadb() {
+        true => {
+            "SELECT c.HOST, c.USER, '' FROM information_schema.PROCESSLIST AS c \
+             WHERE c.ID <> CONNECTION_ID() AND c.COMMAND <> 'Daemon' AND c.COMMAND NOT LIKE 'Binlog Dump%' \
+             AND c.USER NOT IN ('system user', 'event_scheduler', 'unauthenticated user') \
+             AND c.HOST NOT IN ('', 'localhost')"
+        }
+        false => {
+            "SELECT t.processlist_host, t.processlist_user, COALESCE(a.attr_value, '') \
+             FROM performance_schema.threads AS t LEFT JOIN performance_schema.session_connect_attrs AS a \
+             ON a.processlist_id = t.processlist_id AND a.attr_name = 'program_name' \
+             WHERE t.type = 'FOREGROUND' AND t.processlist_id <> CONNECTION_ID() \
+             AND COALESCE(t.processlist_command, '') <> 'Daemon' \
+             AND COALESCE(t.processlist_command, '') NOT LIKE 'Binlog Dump%' \
+             AND t.processlist_user NOT IN ('event_scheduler', 'mysql.session') \
+             AND COALESCE(t.processlist_host, '') NOT IN ('', 'localhost')"
+        }
+    };
+    let of_row = |row: Vec<Option<String>>| {
+        let mut values = row.into_iter().map(Option::unwrap_or_default);
+        let (host, user) = (values.next()?, values.next()?);
+        Some(ClientSession { address: without_port(&host), application: values.next()?, user })
+    };
+    Ok(session.rows(sql).await?.into_iter().filter_map(of_row).collect())
+}
+
+/// `10.0.0.5:43210`. An address of version 6 has colons of its own, and no part as long as a client's port.
+fn without_port(host: &str) -> String {
+    let host = match host.rsplit_once(':') {
+        Some((address, port)) if port.parse::<u16>().is_ok() && host.parse::<std::net::Ipv6Addr>().is_err() => address,
+        _ => host,
+    };
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 /// Ends one, if it is still there.
@@ -172,6 +209,20 @@ pub(in crate::engine) async fn none_prepared(session: &Session) -> Result<(), Tr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_told_without_its_port() {
+        for (host, address) in [
+            ("10.0.0.5:43210", "10.0.0.5"),
+            ("10.0.0.5", "10.0.0.5"),
+            ("fd00::5:43210", "fd00::5"),
+            ("fd00::5", "fd00::5"),
+            ("[fd00::5]:43210", "fd00::5"),
+            ("app.shop_default:43210", "app.shop_default"),
+        ] {
+            assert_eq!(without_port(host), address);
+        }
+    }
 
     #[test]
     fn open_transactions_are_read_from_the_report() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::names::{admin, literal, replication};
 use super::session::Session;
+use crate::engine::ClientSession;
 use crate::plan::Plan;
 use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
@@ -23,6 +24,18 @@ pub(super) fn foreign(plan: &Plan) -> String {
         literal(&admin(plan)),
         literal(&replication(plan)),
     )
+}
+
+/// Those of clients that came over a network. Whoever copies the log is none.
+pub(super) async fn clients(session: &Session) -> Result<Vec<ClientSession>, Trouble> {
+    session
+        .json(
+            "SELECT coalesce(json_agg(json_build_object('address', host(client_addr), \
+             'application', coalesce(application_name, ''), 'user', coalesce(usename, ''))), '[]') \
+             FROM pg_stat_activity \
+             WHERE backend_type = 'client backend' AND client_addr IS NOT NULL AND pid <> pg_backend_pid()",
+        )
+        .await
 }
 
 /// Ends sessions and sees them gone. `which`: `FROM pg_stat_activity AS a WHERE …`.

@@ -12,6 +12,7 @@ use super::machine::{self, Machine};
 use super::names::literal;
 use super::said::{self, Fixed, Moving};
 use super::session::{Session, Timeouts, Turned, turned};
+use super::sessions;
 use crate::config::quantity::Bytes;
 use crate::engine::{Access, Serving, Side, Survey, SurveyRequest};
 use crate::runtime::{Call, Container, Runtime};
@@ -23,6 +24,7 @@ const PATIENCE: Timeouts = Timeouts { statement: Duration::from_secs(60), lock: 
 pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
     let v1 = Server::connect(ask).await?;
     let (began, first) = (Instant::now(), written(&v1.session).await?);
+    let sessions = sessions::clients(&v1.session).await?;
     let moving = said::moving(&v1.session).await?;
     if !moving.superuser {
         return Err(Trouble::refused("the user we get into V1 with is not a superuser").hint(
@@ -63,7 +65,7 @@ pub(super) async fn survey(ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         seed: ask.seed,
     };
     let before = before(ask, &found).await?;
-    written_down(&found, &before)
+    Ok(Survey { sessions, ..written_down(&found, &before)? })
 }
 
 fn written_down(found: &Found<'_>, before: &Before) -> Result<Survey, Trouble> {
@@ -82,6 +84,7 @@ fn written_down(found: &Found<'_>, before: &Before) -> Result<Survey, Trouble> {
         bytes: found.bytes(),
         write_rate: found.write_rate,
         port: found.moving.setting("port").parse().map_err(|_| Trouble::bug("V1's port is no number"))?,
+        sessions: Vec::new(),
         checks: checks::all(found),
         before: serde_json::to_value(before)
             .map_err(|error| Trouble::bug("the survey cannot be written").because(error))?,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,8 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::session::{Login, Session, Timeouts};
 use super::window::PgWindow;
-use super::{access, connect, door, give_back, hold, names, window};
-use crate::engine::{Access, Place, Secrets, Side, Window};
+use super::{access, connect, door, give_back, hold, names, sessions, window};
+use crate::engine::{Access, ClientSession, Place, Secrets, Side, Window};
 use crate::plan::tests::any_plan;
 use crate::runtime::docker::Docker;
 use crate::runtime::{Attachment, Runtime};
@@ -167,6 +168,12 @@ fn the_window_shuts_v1_in_the_order_of_the_story() {
         let running = client(place).await.unwrap();
         write(&running).await.unwrap();
         let before: String = running_file(place).await;
+        let kept = connect::admin(place, "test", Timeouts::short(Duration::from_secs(5))).await.unwrap();
+        let seen = sessions::clients(&kept).await.unwrap();
+        let far = |address: &str| address.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback());
+        let is_client = |one: &ClientSession| (one.user.as_str(), one.application.as_str()) == ("client", "client");
+        assert!(seen.iter().any(|one| is_client(one) && far(&one.address)), "{seen:?}");
+        drop(kept);
         let window = armed(place, 1, Duration::from_secs(20)).await;
 
         window.shut_door().await.unwrap();

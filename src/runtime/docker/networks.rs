@@ -149,6 +149,7 @@ fn network(found: NetworkInspect) -> Network {
         name: found.name.unwrap_or_default(),
         driver: found.driver.unwrap_or_default(),
         internal: found.internal.unwrap_or_default(),
+        gateways: subnets.iter().filter_map(|config| config.gateway.clone()).collect(),
         subnets: subnets.into_iter().filter_map(|config| config.subnet).collect(),
         labels: found.labels.unwrap_or_default().into_iter().collect(),
     }
