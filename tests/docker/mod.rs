@@ -60,6 +60,7 @@ impl Corner {
 
     pub(crate) fn recipe(&self, like: &str, network: &str) -> Recipe {
         Recipe {
+            handle: None,
             name: self.name("v2"),
             like: like.into(),
             image: OTHER_IMAGE.into(),

@@ -54,6 +54,7 @@ fn said(sessions: &[ClientSession], ways: &[WayPlan], proxies: &[Proxy]) -> Vec<
         ways: &[],
         ways_checks: &[],
         proxies,
+        compose: None,
         v2: &v2,
         taken: &[],
         survey: &survey,
