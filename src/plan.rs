@@ -85,6 +85,9 @@ pub struct SidePlan {
     pub final_name: String,
     pub image: String,
     pub image_id: String,
+    /// What its registry calls it, as in `postgres@sha256:…`; `None`: no registry has it, or nobody knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     pub version: String,
     pub data: String,
     pub port: u16,
@@ -94,6 +97,14 @@ impl SidePlan {
     /// What finds the container, whatever it is called by now.
     pub fn handle(&self) -> &str {
         if self.id.is_empty() { &self.container } else { &self.id }
+    }
+
+    /// The image as it stays whatever its tag means later.
+    pub fn pinned(&self) -> String {
+        match &self.digest {
+            Some(digest) => format!("{digest}, id {}", self.image_id),
+            None => format!("id {}, in no registry that is known", self.image_id),
+        }
     }
 }
 
@@ -137,6 +148,7 @@ impl Plan {
 pub struct Drawing<'a> {
     pub names: &'a Names,
     pub v1: &'a Container,
+    pub v1_image: Option<&'a Image>,
     /// The networks V1 is on.
     pub networks: &'a [Network],
     /// How clients reach V1, and the verdicts on it.
@@ -188,6 +200,7 @@ pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
             final_name: names.v1_final.clone(),
             image: v1.image.clone(),
             image_id: v1.image_id.clone(),
+            digest: from.v1_image.and_then(Image::digest).map(str::to_owned),
             version: survey.v1_version.clone(),
             data: survey.v1_data.clone(),
             port: survey.port,
@@ -198,6 +211,7 @@ pub fn draw(from: &Drawing<'_>) -> Result<Drawn, Trouble> {
             final_name: v1.name.clone(),
             image: from.v2.reference.clone(),
             image_id: from.v2.id.clone(),
+            digest: from.v2.digest().map(str::to_owned),
             version: survey.v2_version.clone(),
             data: survey.v2_data.clone(),
             port: survey.port,
@@ -233,6 +247,7 @@ pub(crate) mod tests {
             final_name: final_name.into(),
             image: "shop:1".into(),
             image_id: "sha256:1".into(),
+            digest: None,
             version: "1".into(),
             data: "/data".into(),
             port: 5432,
@@ -299,6 +314,7 @@ pub(crate) mod tests {
         Image {
             reference: "shop:2".into(),
             id: "sha256:2".into(),
+            digests: Vec::new(),
             architecture: "amd64".into(),
             user: String::new(),
             command: Vec::new(),
@@ -340,6 +356,7 @@ pub(crate) mod tests {
         let from = Drawing {
             names: &names,
             v1: &v1,
+            v1_image: None,
             networks: &[],
             ways: &[],
             ways_checks: &[],

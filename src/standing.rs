@@ -185,7 +185,7 @@ impl Standing {
     /// What `result` and `history` say of a run; what only a living process sees is added by it.
     pub fn result(&self, outcome: &str) -> Value {
         let plan = &self.order.plan;
-        let side = |side: &crate::plan::SidePlan| json!({ "image": side.image, "version": side.version });
+        let side = |side: &crate::plan::SidePlan| json!({ "image": side.image, "image_id": side.image_id, "digest": side.digest, "version": side.version });
         let mut result = json!({
             "run": self.order.id,
             "name": plan.name,

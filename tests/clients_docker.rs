@@ -84,6 +84,7 @@ fn plan(c: &Corner, v1: &Container, private: &str, ways: Vec<WayPlan>) -> Plan {
         final_name,
         image: IMAGE.into(),
         image_id: String::new(),
+        digest: None,
         version: "1".into(),
         data: "/data".into(),
         port: 5432,

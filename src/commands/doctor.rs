@@ -7,11 +7,13 @@ use jiff::Timestamp;
 
 use super::draw::{self, draft};
 use super::find;
+use super::image;
 use super::invocation::Invocation;
 use super::plan::line;
 use crate::config::Opening;
 use crate::engine::{Check, Verdict};
 use crate::hooks;
+use crate::runtime::Runtime;
 use crate::tell::out;
 use crate::trouble::{Kind, Trouble};
 
@@ -57,6 +59,7 @@ async fn servers(typed: &Invocation, checks: &mut Vec<Check>) -> Result<(), Trou
     }
     let target = typed.target(&*runtime, Some(&name)).await?;
     let wanted = typed.image()?;
+    checks.extend(registry(typed, &*runtime, wanted).await);
     let Some(image) = runtime.image(wanted).await? else {
         checks.push(noted(
             "image",
@@ -73,6 +76,22 @@ async fn servers(typed: &Invocation, checks: &mut Vec<Check>) -> Result<(), Trou
     let draft = draft(typed, &runtime, &target, &image, &typed.teller(false)).await.map_err(draw::nothing_changed)?;
     checks.extend(draft.drawn.checks);
     Ok(())
+}
+
+/// What a run that pulls would find there. Said of a tag only: an id or digest means the same everywhere.
+async fn registry(typed: &Invocation, runtime: &dyn Runtime, wanted: &str) -> Option<Check> {
+    let digest = match image::asked_for(typed, runtime, wanted).await {
+        Ok(digest) => digest?,
+        Err(trouble) => return Some(refused("registry", &trouble)),
+    };
+    let here = runtime.image(wanted).await.ok().flatten();
+    Some(match here.is_some_and(|image| image.is_known_as(&digest)) {
+        true => passed("registry", format!("{wanted} is here as the registry has it")),
+        false => noted(
+            "registry",
+            format!("the registry has another image under {wanted} than is here, {digest}: a run pulls it"),
+        ),
+    })
 }
 
 /// It is there and a file can be made in it.

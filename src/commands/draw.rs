@@ -70,6 +70,7 @@ pub(super) async fn draft(
     let drawn = plan::draw(&Drawing {
         names: &names,
         v1,
+        v1_image: v1_image.as_ref(),
         networks: &networks,
         ways: &clients::find(v1, &networks),
         ways_checks: &clients::checks(v1, &networks, &typed.config.allow),

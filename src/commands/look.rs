@@ -18,6 +18,8 @@ pub(super) struct SideNow {
     /// The container's name now; `None`: there is none.
     pub(super) container: Option<String>,
     pub(super) image: String,
+    pub(super) image_id: String,
+    pub(super) digest: Option<String>,
     pub(super) version: String,
     pub(super) server: ServerState,
 }
@@ -45,7 +47,14 @@ pub(super) async fn look(run: &Run, exchanged: bool) -> Scene {
 
 async fn side(runtime: &dyn Runtime, plan: &SidePlan, server: ServerState) -> SideNow {
     let container = runtime.container(plan.handle()).await.ok().flatten().map(|container| container.name);
-    SideNow { container, image: plan.image.clone(), version: plan.version.clone(), server }
+    SideNow {
+        container,
+        image: plan.image.clone(),
+        image_id: plan.image_id.clone(),
+        digest: plan.digest.clone(),
+        version: plan.version.clone(),
+        server,
+    }
 }
 
 impl Scene {
@@ -68,6 +77,8 @@ impl Scene {
             serde_json::json!({
                 "container": now.container,
                 "image": now.image,
+                "image_id": now.image_id,
+                "digest": now.digest,
                 "version": now.version,
                 "writable": now.server.writable,
                 "admits_clients": now.server.clients_admitted,

@@ -12,6 +12,7 @@ mod ending;
 mod find;
 mod guard;
 mod history;
+mod image;
 mod invocation;
 mod look;
 mod man;

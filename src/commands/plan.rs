@@ -70,6 +70,7 @@ pub(super) fn overview(draft: &Draft, show: Checks) -> String {
                 v2.container, v2.image, plan.engine, v2.version, v2.final_name
             ),
         ),
+        ("pinned", v2.pinned()),
         ("data", volumes(draft)),
         ("method", format!("{}, seeded by {}", plan.method, plan.seed)),
         ("forecast", forecast(draft)),

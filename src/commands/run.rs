@@ -2,10 +2,12 @@
 
 use super::draw::{self, draft};
 use super::find;
+use super::image::{self, Seen};
 use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
 use super::plan::{Checks, overview};
 use super::retire;
+use crate::plan::Plan;
 use crate::runtime::Image;
 use crate::saga::Wish;
 use crate::state::{Kind, Until};
@@ -43,9 +45,9 @@ async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Troub
         return Ok(code);
     }
     let tell = typed.teller(false);
-    let image = runtime.ensure_image(typed.image()?).await?;
+    let image = image::have(typed, &*runtime).await?;
     if runs_already(&target, &image) {
-        return Ok(nothing_to_do(typed, &tell, &target, &image));
+        return Ok(nothing_to_do(typed, &tell, &target, &image.reference));
     }
     let draft = draft(typed, &runtime, &target, &image, &tell).await?;
     tell.flush();
@@ -70,21 +72,27 @@ async fn go_on(typed: &Invocation, found: find::Found, until: Until) -> Result<u
         return Err(Trouble::refused(format!("a {} of {name} is under way", order.kind.name()))
             .hint(format!("`switchover resume --container {name}` goes on with it, `abort` turns it back")));
     }
-    if let Some(wanted) = &typed.config.v2.image {
-        let runtime = typed.runtime().await?;
-        let image = runtime.image(wanted).await?;
-        if image.is_none_or(|image| image.id != order.plan.v2.image_id) {
-            let what = format!("a run of {name} to {} is under way, not to {wanted}", order.plan.v2.image);
-            return Err(Trouble::refused(what)
-                .hint(format!("`switchover abort --container {name}` turns it back; `resume` goes on with it")));
-        }
-    }
+    refuse_another_image(typed, &order.plan).await?;
     let plan = typed.over(order.plan.clone())?;
     if until == Until::End && !found.standing.in_window() && !found.standing.passed {
         refuse_outside_window(&plan)?;
     }
     typed.confirm(&format!("A run of {name} is under way. Go on with it?"))?;
     Performance::go_on(typed, found.files).await?.perform(typed, wish(until)).await
+}
+
+/// The tag it was begun with may have moved since: it goes on with the image it has, and the next run is to the new one.
+async fn refuse_another_image(typed: &Invocation, plan: &Plan) -> Result<(), Trouble> {
+    let Some(wanted) = typed.config.v2.image.as_deref().filter(|wanted| *wanted != plan.v2.image) else {
+        return Ok(());
+    };
+    let image = typed.runtime().await?.image(wanted).await?;
+    if image.is_some_and(|image| image.id == plan.v2.image_id) {
+        return Ok(());
+    }
+    let name = &plan.name;
+    Err(Trouble::refused(format!("a run of {name} to {} is under way, not to {wanted}", plan.v2.image))
+        .hint(format!("`switchover abort --container {name}` turns it back; `resume` goes on with it")))
 }
 
 fn wish(until: Until) -> Wish {
@@ -98,8 +106,8 @@ fn runs_already(target: &Target, image: &Image) -> bool {
     target.container.image_id == image.id
 }
 
-fn nothing_to_do(typed: &Invocation, tell: &Teller, target: &Target, image: &Image) -> u8 {
-    let (name, image) = (&target.container.name, &image.reference);
+fn nothing_to_do(typed: &Invocation, tell: &Teller, target: &Target, image: &str) -> u8 {
+    let name = &target.container.name;
     typed.tell_result(tell, serde_json::json!({ "name": name, "outcome": "nothing-to-do", "exit": 0 }));
     if !typed.is_json() {
         out::data(&format!("nothing to do: {name} runs {image} already\n"));
@@ -113,15 +121,13 @@ async fn check(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
     let open = find::open(typed, name)?.is_some();
     let target = typed.target(&*runtime, Some(name)).await?;
     let tell = typed.teller(false);
-    let image = runtime.image(typed.image()?).await?;
-    let soaked = retire::has_soaked(typed, name);
-    if let Some(image) = image.filter(|image| !open && !soaked && runs_already(&target, image)) {
-        return Ok(nothing_to_do(typed, &tell, &target, &image));
-    }
-    let why = match (open, soaked) {
-        (true, _) => "a run is under way",
-        (false, true) => "the side that was kept (retire.after) is to be retired",
-        (false, false) => "it runs another image",
+    let why = match (open, retire::has_soaked(typed, name)) {
+        (true, _) => "a run is under way".to_owned(),
+        (false, true) => "the side that was kept (retire.after) is to be retired".to_owned(),
+        (false, false) => match image::look(typed, &*runtime, &target.container.image_id).await? {
+            Seen::Runs(image) => return Ok(nothing_to_do(typed, &tell, &target, &image)),
+            Seen::Another(why) => why,
+        },
     };
     tell.result(
         serde_json::json!({ "name": name, "outcome": "something-to-do", "exit": SOMETHING_TO_DO, "because": why }),

@@ -169,6 +169,9 @@ impl View {
             let name = if side == Side::V1 { "V1" } else { "V2" };
             facts.push((name, self.side(side)));
         }
+        if let Some(digest) = &self.scene.v2.digest {
+            facts.push(("pinned", format!("V2 is {digest}")));
+        }
         if let Some(because) = standing.because() {
             facts.push(("because", standing.order.told(because)));
         }

@@ -71,6 +71,18 @@ pub struct V2 {
     pub image: Option<String>,
     /// The name of V2's volume; made if it is not there.
     pub volume: Option<String>,
+    pub pull: Pull,
+}
+
+/// When the registry is asked for V2's image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pull {
+    /// Where the engine has none under that reference.
+    #[default]
+    Missing,
+    /// At every run, so that a tag that has moved is noticed.
+    Always,
 }
 
 /// Whether V1's and V2's data are compared after the switch.

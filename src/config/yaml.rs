@@ -31,7 +31,7 @@ fn parse(text: &str) -> Result<Config, Trouble> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Clients, Data, Limits, NetworkAlias, OnFailure, PublishedPort, Verify, Way};
+    use super::super::{Clients, Data, Limits, NetworkAlias, OnFailure, PublishedPort, Pull, Verify, Way};
     use super::*;
 
     fn complaint(text: &str) -> String {
@@ -43,7 +43,7 @@ mod tests {
         let config = parse(
             r#"
 v1: { container: shop-db }
-v2: { image: "postgres:18", volume: shop-db-v2 }
+v2: { image: "postgres:18", volume: shop-db-v2, pull: always }
 seed: auto
 clients:
   - network-alias: { network: shop_default, alias: db }
@@ -62,6 +62,7 @@ hooks: { on-failure: [/etc/switchover/page, shop-db] }
         .unwrap();
         assert_eq!(config.v1.container.as_deref(), Some("shop-db"));
         assert_eq!(config.v2.image.as_deref(), Some("postgres:18"));
+        assert_eq!(config.v2.pull, Pull::Always);
         let alias = NetworkAlias { network: "shop_default".into(), alias: Some("db".into()) };
         let ways = vec![Way::NetworkAlias(alias), Way::PublishedPort(PublishedPort {})];
         assert_eq!(config.clients, Clients::These(ways));
@@ -98,7 +99,7 @@ hooks: { on-failure: [/etc/switchover/page, shop-db] }
         let text = "v1: { container: a }\nv2:\n  imag: postgres:18\n";
         let said = complaint(text);
         assert!(
-            said.contains("line 3") && said.contains("unknown field `imag`, expected one of image, volume"),
+            said.contains("line 3") && said.contains("unknown field `imag`, expected one of image, volume, pull"),
             "{said}"
         );
         let said = complaint("limits:\n  lag: 1MiB\n  cutof: 3s\n");

@@ -170,6 +170,7 @@ mod tests {
         super::of(&Drawing {
             names: &names,
             v1,
+            v1_image: None,
             networks,
             ways: found,
             ways_checks: &[],

@@ -13,6 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::trouble::Trouble;
 
 pub mod docker;
+mod reference;
+
+pub use reference::Reference;
 
 /// The label that names the run, the database and the side on everything we make (design §5).
 pub const LABEL_RUN: &str = "switchover.run";
@@ -47,6 +50,9 @@ pub trait Runtime {
     /// Packets that its interface on `network` has received; `None`: it does not stand there, or it cannot be said.
     /// About 60 ms.
     async fn packets_received(&self, container: &str, network: &str) -> Result<Option<u64>, Trouble>;
+    /// The digest of what the registry has under this reference now. Pulls nothing. `None`: the reference names its content by
+    /// id or digest, and means the same at any time.
+    async fn registry_digest(&self, reference: &str) -> Result<Option<String>, Trouble>;
     /// The last lines of a container's log: shown when a server does not start.
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Trouble>;
     /// The address by which the engine itself is reached, for messages.
@@ -56,6 +62,8 @@ pub trait Runtime {
 
     /// The image, pulled if it is absent and can be.
     async fn ensure_image(&self, reference: &str) -> Result<Image, Trouble>;
+    /// The image as the registry has it now: pulled, whatever is here. What an id or digest names is only pulled if absent.
+    async fn ensure_newest_image(&self, reference: &str) -> Result<Image, Trouble>;
     async fn ensure_network(&self, name: &str, internal: bool, labels: &Labels) -> Result<(), Trouble>;
     /// Removes a network of this run only.
     async fn ensure_no_network(&self, name: &str, run: &str) -> Result<(), Trouble>;
@@ -300,6 +308,9 @@ pub struct Port {
 pub struct Image {
     pub reference: String,
     pub id: String,
+    /// What registries call its content, as in `postgres@sha256:…`; none of one that was only made here.
+    #[serde(default)]
+    pub digests: Vec<String>,
     pub architecture: String,
     pub user: String,
     pub command: Vec<String>,
@@ -308,6 +319,20 @@ pub struct Image {
     /// The image's own environment: public by nature.
     pub environment: BTreeMap<String, String>,
     pub labels: Labels,
+}
+
+impl Image {
+    /// Its digest in the repository it is referred to by; of one that is referred to by its id, in any.
+    pub fn digest(&self) -> Option<&str> {
+        let ours = Reference::of(&self.reference).repository();
+        let is_it = |digest: &&String| self.reference == self.id || Reference::of(digest).repository() == ours;
+        self.digests.iter().find(is_it).map(String::as_str)
+    }
+
+    /// Its content is what a registry calls so (`sha256:…`).
+    pub fn is_known_as(&self, digest: &str) -> bool {
+        self.digests.iter().any(|known| Reference::of(known).digest == Some(digest))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,6 +35,7 @@ fn image(volumes: &[&str]) -> Image {
     Image {
         reference: String::new(),
         id: String::new(),
+        digests: Vec::new(),
         architecture: String::new(),
         user: String::new(),
         command: vec![],

@@ -209,6 +209,9 @@ impl Runtime for FakeRuntime {
     async fn image(&self, _: &str) -> Result<Option<Image>, Trouble> {
         unused()
     }
+    async fn registry_digest(&self, _: &str) -> Result<Option<String>, Trouble> {
+        unused()
+    }
     async fn network(&self, _: &str) -> Result<Option<Network>, Trouble> {
         unused()
     }
@@ -222,6 +225,9 @@ impl Runtime for FakeRuntime {
         unused()
     }
     async fn ensure_image(&self, _: &str) -> Result<Image, Trouble> {
+        unused()
+    }
+    async fn ensure_newest_image(&self, _: &str) -> Result<Image, Trouble> {
         unused()
     }
     async fn ensure_retired(&self, _: &str) -> Result<(), Trouble> {

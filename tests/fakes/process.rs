@@ -126,6 +126,7 @@ fn plan() -> Plan {
         final_name: last.into(),
         image: "db:1".into(),
         image_id: "1".into(),
+        digest: None,
         version: "1".into(),
         data: "/data".into(),
         port: 5432,

@@ -14,6 +14,8 @@ fn side(container: &str, image: &str, writable: bool, following: bool) -> SideNo
     SideNow {
         container: Some(container.into()),
         image: image.into(),
+        image_id: "sha256:1".into(),
+        digest: None,
         version: "1".into(),
         server: ServerState {
             writable: Some(writable),

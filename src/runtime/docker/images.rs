@@ -5,7 +5,8 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
 use super::{Docker, Image, said};
-use crate::trouble::Trouble;
+use crate::runtime::Reference;
+use crate::trouble::{Kind, Trouble};
 
 impl Docker {
     pub(super) async fn look_at_image(&self, reference: &str) -> Result<Option<Image>, Trouble> {
@@ -31,22 +32,39 @@ impl Docker {
         if !could_be_an_image(reference) || is_an_id(reference) {
             return Err(absent(reference).hint("`docker images` lists what the engine has"));
         }
+        self.pull(reference).await.map_err(|cause| no_image(reference, cause))?;
+        self.look_at_image(reference).await?.ok_or_else(|| absent(reference))
+    }
+
+    pub(super) async fn have_newest_image(&self, reference: &str) -> Result<Image, Trouble> {
+        if !may_move(reference) {
+            return self.have_image(reference).await;
+        }
         self.pull(reference).await?;
         self.look_at_image(reference).await?.ok_or_else(|| absent(reference))
     }
 
+    pub(super) async fn digest_in_registry(&self, reference: &str) -> Result<Option<String>, Trouble> {
+        if !may_move(reference) {
+            return Ok(None);
+        }
+        let found = self.engine.api.inspect_registry_image(&tagged(reference), None).await.map_err(|error| {
+            let asked = format!("the registry does not say what it has under {reference}");
+            ask_by_hand(reference, self.engine.trouble(asked, error))
+        })?;
+        found.descriptor.digest.map(Some).ok_or_else(|| {
+            Trouble::refused(format!("the registry has no digest for {reference}"))
+                .hint(format!("`docker manifest inspect {reference}` shows what it has"))
+        })
+    }
+
     async fn pull(&self, reference: &str) -> Result<(), Trouble> {
-        // Without a tag the engine would pull every one of them.
-        let tagged = if has_tag(reference) { reference.to_owned() } else { format!("{reference}:latest") };
-        let options = CreateImageOptionsBuilder::default().from_image(&tagged).build();
+        let options = CreateImageOptionsBuilder::default().from_image(&tagged(reference)).build();
         let mut progress = self.engine.api.create_image(Some(options), None, None);
         while let Some(step) = progress.next().await {
             if let Err(error) = step {
-                let mut trouble =
-                    self.engine.trouble(format!("image {reference} is not here and cannot be pulled"), error);
-                trouble.kind = crate::trouble::Kind::Refused;
-                return Err(trouble
-                    .hint(format!("check the name; for a registry that asks who you are: `docker pull {reference}`")));
+                let trouble = self.engine.trouble(format!("image {reference} cannot be pulled"), error);
+                return Err(ask_by_hand(reference, trouble));
             }
         }
         Ok(())
@@ -55,6 +73,17 @@ impl Docker {
 
 fn absent(reference: &str) -> Trouble {
     Trouble::refused(format!("there is no image {reference}"))
+}
+
+/// Nothing is here to fall back on.
+fn no_image(reference: &str, cause: Trouble) -> Trouble {
+    Trouble { what: format!("image {reference} is not here and cannot be pulled"), ..cause }
+}
+
+/// The registry said no, or nothing.
+fn ask_by_hand(reference: &str, trouble: Trouble) -> Trouble {
+    Trouble { kind: Kind::Refused, ..trouble }
+        .hint(format!("check the name; for a registry that asks who you are: `docker pull {reference}`"))
 }
 
 fn could_be_an_image(reference: &str) -> bool {
@@ -66,8 +95,15 @@ fn is_an_id(reference: &str) -> bool {
     reference.starts_with("sha256:") || reference.len() >= 12 && reference.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn has_tag(reference: &str) -> bool {
-    reference.contains('@') || reference.rsplit('/').next().is_some_and(|last| last.contains(':'))
+/// It may mean something else tomorrow.
+fn may_move(reference: &str) -> bool {
+    could_be_an_image(reference) && !is_an_id(reference) && Reference::of(reference).digest.is_none()
+}
+
+/// Without a tag the engine would pull every one of them.
+fn tagged(reference: &str) -> String {
+    let Reference { tag, digest, .. } = Reference::of(reference);
+    if tag.is_some() || digest.is_some() { reference.to_owned() } else { format!("{reference}:latest") }
 }
 
 fn image(reference: &str, found: ImageInspect) -> Image {
@@ -77,6 +113,7 @@ fn image(reference: &str, found: ImageInspect) -> Image {
     Image {
         reference: reference.to_owned(),
         id: found.id.unwrap_or_default(),
+        digests: found.repo_digests.unwrap_or_default(),
         architecture: found.architecture.unwrap_or_default(),
         user: config.user.unwrap_or_default(),
         command: config.cmd.unwrap_or_default(),
@@ -92,10 +129,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_of_a_registry_is_no_tag() {
-        let tagged = ["postgres:18", "r.example:5000/db/postgres:18", "postgres@sha256:00"];
-        let bare = ["postgres", "r.example:5000/db/postgres"];
-        assert!(tagged.iter().all(|name| has_tag(name)));
-        assert!(!bare.iter().any(|name| has_tag(name)));
+    fn only_a_tag_may_move() {
+        for moves in ["postgres", "postgres:18", "r.example:5000/db/postgres"] {
+            assert!(may_move(moves), "{moves}");
+        }
+        for stays in ["postgres@sha256:00", "postgres:18@sha256:00", "sha256:0123", "0123456789ab", "a b"] {
+            assert!(!may_move(stays), "{stays}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_called_as_its_own_registry_does() {
+        let digests = vec!["r.example/shop@sha256:0a".to_owned(), "postgres@sha256:0b".to_owned()];
+        let found = ImageInspect { id: Some("sha256:0c".into()), repo_digests: Some(digests), ..Default::default() };
+        let digest = |reference: &str| image(reference, found.clone()).digest().map(str::to_owned);
+        assert_eq!(digest("docker.io/library/postgres:18").as_deref(), Some("postgres@sha256:0b"));
+        assert_eq!(digest("r.example/shop:1").as_deref(), Some("r.example/shop@sha256:0a"));
+        assert_eq!(digest("sha256:0c").as_deref(), Some("r.example/shop@sha256:0a"));
+        assert_eq!(digest("made-here:1"), None);
+        let known = |digest| image("sha256:0c", found.clone()).is_known_as(digest);
+        assert!(known("sha256:0b") && !known("sha256:0c"));
+    }
+
+    #[test]
+    fn what_is_pulled_has_a_tag() {
+        assert_eq!(tagged("r.example:5000/db/postgres"), "r.example:5000/db/postgres:latest");
+        for as_it_is in ["postgres:18", "r.example:5000/db/postgres:18", "postgres@sha256:00"] {
+            assert_eq!(tagged(as_it_is), as_it_is);
+        }
     }
 }

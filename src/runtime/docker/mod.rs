@@ -87,6 +87,9 @@ impl Runtime for Docker {
     async fn packets_received(&self, container: &str, network: &str) -> Result<Option<u64>, Trouble> {
         self.packets_from(container, network).await
     }
+    async fn registry_digest(&self, reference: &str) -> Result<Option<String>, Trouble> {
+        self.digest_in_registry(reference).await
+    }
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Trouble> {
         self.last_log_lines(container, lines).await
     }
@@ -96,6 +99,9 @@ impl Runtime for Docker {
 
     async fn ensure_image(&self, reference: &str) -> Result<Image, Trouble> {
         self.have_image(reference).await
+    }
+    async fn ensure_newest_image(&self, reference: &str) -> Result<Image, Trouble> {
+        self.have_newest_image(reference).await
     }
     async fn ensure_network(&self, name: &str, internal: bool, labels: &Labels) -> Result<(), Trouble> {
         self.have_network(name, internal, labels).await

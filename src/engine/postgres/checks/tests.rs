@@ -144,17 +144,7 @@ fn mount(source: &str, destination: &str) -> Mount {
 }
 
 fn image() -> Image {
-    Image {
-        reference: "postgres:15".into(),
-        id: "sha256:2".into(),
-        architecture: "amd64".into(),
-        user: String::new(),
-        command: Vec::new(),
-        entrypoint: Vec::new(),
-        volumes: vec![DATA.into()],
-        environment: BTreeMap::new(),
-        labels: BTreeMap::new(),
-    }
+    Image { reference: "postgres:15".into(), volumes: vec![DATA.into()], ..crate::plan::tests::image() }
 }
 
 impl World {
