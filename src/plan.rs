@@ -7,6 +7,7 @@ mod compose;
 mod names;
 mod proxies;
 mod sessions;
+mod tags;
 mod ways;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use proxies::{
     BouncerConsole, BouncerDatabase, BouncerFile, ConsoleAt, Haproxy, HaproxyApi, HaproxyHold, Hook, HookAct,
     Pgbouncer, Proxy, Route,
 };
+pub use tags::{Now, Version, pick, suffix};
 pub use ways::WayPlan;
 
 /// Journaled whole before the first act. Holds no secret.

@@ -138,6 +138,10 @@ fn a_wrong_configuration_is_told_with_its_line_and_without_its_secrets() {
     let said = plan();
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("unknown field `imag`") && said.stderr.contains("line 2"), "{}", said.stderr);
+    std::fs::write(&file, "v1: { container: a }\nv2: { image: 'shop:1', within: minor }\n").unwrap();
+    let said = plan();
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("v2.within picks the tag, and v2.image says one: shop:1"), "{}", said.stderr);
     std::fs::write(&file, "access:\n  password: hunter2\n").unwrap();
     let said = plan();
     assert_eq!(said.code, Some(2));

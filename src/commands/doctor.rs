@@ -58,9 +58,9 @@ async fn servers(typed: &Invocation, checks: &mut Vec<Check>) -> Result<(), Trou
         checks.push(noted("open-run", found));
     }
     let target = typed.target(&*runtime, Some(&name)).await?;
-    let wanted = typed.image()?;
-    checks.extend(registry(typed, &*runtime, wanted).await);
-    let Some(image) = runtime.image(wanted).await? else {
+    let wanted = image::reference(typed, &*runtime, &target).await?;
+    checks.extend(registry(typed, &*runtime, &wanted).await);
+    let Some(image) = runtime.image(&wanted).await? else {
         checks.push(noted(
             "image",
             format!("{wanted} is not here: a run would pull it, and what it is cannot be said before"),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::image;
 use crate::cli::{Environment, Options, Output};
 use crate::config::{self, Config, SaidLimits, V1, secret};
 use crate::engine::Access;
@@ -39,7 +40,12 @@ impl Invocation {
         let mut config = options.file.as_deref().map(config::read).transpose()?.unwrap_or_default();
         let said = |flag: &Option<String>, key: Option<String>| flag.clone().or(key);
         config.v1 = v1(&options, config.v1)?;
+        if options.image.is_some() {
+            // Said with its tag, or as it is.
+            config.v2.within = None;
+        }
         config.v2.image = said(&options.image, config.v2.image);
+        image::refuse_both(&config.v2)?;
         config.seed = said(&options.seed, config.seed);
         config.limits = config.limits.and(&SaidLimits::from_flags(&options.limit)?);
         config.limits.over(&config::Limits::default())?;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::draw::{self, Draft, draft};
+use super::image;
 use super::invocation::Invocation;
 use crate::config::quantity::Bytes;
 use crate::engine::{Check, Verdict};
@@ -16,8 +17,8 @@ use crate::wait;
 pub(super) async fn plan(typed: &Invocation) -> Result<u8, Trouble> {
     let runtime = typed.runtime().await?;
     let target = typed.target(&*runtime, None).await?;
-    let wanted = typed.image()?;
-    let Some(image) = runtime.image(wanted).await? else {
+    let wanted = image::reference(typed, &*runtime, &target).await?;
+    let Some(image) = runtime.image(&wanted).await? else {
         return Err(Trouble::refused(format!("the image {wanted} is not here, and a plan pulls nothing"))
             .hint(format!("docker pull {wanted}")));
     };

@@ -7,7 +7,6 @@ use super::invocation::{Invocation, refuse_outside_window};
 use super::perform::Performance;
 use super::plan::{Checks, overview};
 use super::retire;
-use crate::plan::Plan;
 use crate::runtime::Image;
 use crate::saga::Wish;
 use crate::state::{Kind, Until};
@@ -45,7 +44,7 @@ async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Troub
         return Ok(code);
     }
     let tell = typed.teller(false);
-    let image = image::have(typed, &*runtime).await?;
+    let image = image::have(typed, &*runtime, &target).await?;
     if runs_already(&target, &image) {
         return Ok(nothing_to_do(typed, &tell, &target, &image.reference));
     }
@@ -72,27 +71,13 @@ async fn go_on(typed: &Invocation, found: find::Found, until: Until) -> Result<u
         return Err(Trouble::refused(format!("a {} of {name} is under way", order.kind.name()))
             .hint(format!("`switchover resume --container {name}` goes on with it, `abort` turns it back")));
     }
-    refuse_another_image(typed, &order.plan).await?;
+    image::refuse_another(typed, &order.plan).await?;
     let plan = typed.over(order.plan.clone())?;
     if until == Until::End && !found.standing.in_window() && !found.standing.passed {
         refuse_outside_window(&plan)?;
     }
     typed.confirm(&format!("A run of {name} is under way. Go on with it?"))?;
     Performance::go_on(typed, found.files).await?.perform(typed, wish(until)).await
-}
-
-/// The tag it was begun with may have moved since: it goes on with the image it has, and the next run is to the new one.
-async fn refuse_another_image(typed: &Invocation, plan: &Plan) -> Result<(), Trouble> {
-    let Some(wanted) = typed.config.v2.image.as_deref().filter(|wanted| *wanted != plan.v2.image) else {
-        return Ok(());
-    };
-    let image = typed.runtime().await?.image(wanted).await?;
-    if image.is_some_and(|image| image.id == plan.v2.image_id) {
-        return Ok(());
-    }
-    let name = &plan.name;
-    Err(Trouble::refused(format!("a run of {name} to {} is under way, not to {wanted}", plan.v2.image))
-        .hint(format!("`switchover abort --container {name}` turns it back; `resume` goes on with it")))
 }
 
 fn wish(until: Until) -> Wish {
@@ -124,7 +109,7 @@ async fn check(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
     let why = match (open, retire::has_soaked(typed, name)) {
         (true, _) => "a run is under way".to_owned(),
         (false, true) => "the side that was kept (retire.after) is to be retired".to_owned(),
-        (false, false) => match image::look(typed, &*runtime, &target.container.image_id).await? {
+        (false, false) => match image::look(typed, &*runtime, &target).await? {
             Seen::Runs(image) => return Ok(nothing_to_do(typed, &tell, &target, &image)),
             Seen::Another(why) => why,
         },

@@ -72,6 +72,18 @@ pub struct V2 {
     /// The name of V2's volume; made if it is not there.
     pub volume: Option<String>,
     pub pull: Pull,
+    /// `image` is a name without a tag: the highest version within this bound is picked among its tags.
+    pub within: Option<Within>,
+}
+
+/// How far V2's version may be from V1's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Within {
+    /// Of V1's series.
+    Minor,
+    /// Any that is not older.
+    Major,
 }
 
 /// When the registry is asked for V2's image.

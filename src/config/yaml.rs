@@ -31,7 +31,7 @@ fn parse(text: &str) -> Result<Config, Trouble> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Clients, Data, Limits, NetworkAlias, OnFailure, PublishedPort, Pull, Verify, Way};
+    use super::super::{Clients, Data, Limits, NetworkAlias, OnFailure, PublishedPort, Pull, Verify, Way, Within};
     use super::*;
 
     fn complaint(text: &str) -> String {
@@ -95,11 +95,21 @@ hooks: { on-failure: [/etc/switchover/page, shop-db] }
     }
 
     #[test]
+    fn bounds_may_stand_in_the_place_of_a_tag() {
+        let v2 = |text: &str| parse(text).unwrap().v2;
+        assert_eq!(v2("v2: { image: postgres, within: minor }\n").within, Some(Within::Minor));
+        assert_eq!(v2("v2: { image: postgres, within: major }\n").within, Some(Within::Major));
+        let said = complaint("v2: { image: postgres, within: patch }\n");
+        assert!(said.contains("`patch`") && said.contains("minor"), "{said}");
+    }
+
+    #[test]
     fn an_unknown_key_is_named_with_its_line() {
         let text = "v1: { container: a }\nv2:\n  imag: postgres:18\n";
         let said = complaint(text);
         assert!(
-            said.contains("line 3") && said.contains("unknown field `imag`, expected one of image, volume, pull"),
+            said.contains("line 3")
+                && said.contains("unknown field `imag`, expected one of image, volume, pull, within"),
             "{said}"
         );
         let said = complaint("limits:\n  lag: 1MiB\n  cutof: 3s\n");

@@ -44,6 +44,12 @@ pub trait Engine: Sync {
     /// Whether this image holds a server of this engine (told from its labels, environment and entrypoint).
     fn recognises(&self, image: &Image) -> bool;
 
+    /// The version of the server in an image, as the image says; `None`: it does not.
+    fn version_of<'a>(&self, image: &'a Image) -> Option<&'a str>;
+
+    /// How many numbers of a version that begins with `first` name its series.
+    fn series(&self, first: u64) -> usize;
+
     /// Reads V1 and V2's image and says what could be done. Touches nothing on V1: no role, no file, no setting.
     async fn survey(&self, ask: &SurveyRequest<'_>) -> Result<Survey, Trouble>;
 

@@ -53,6 +53,10 @@ pub trait Runtime {
     /// The digest of what the registry has under this reference now. Pulls nothing. `None`: the reference names its content by
     /// id or digest, and means the same at any time.
     async fn registry_digest(&self, reference: &str) -> Result<Option<String>, Trouble>;
+    /// The tags that the engine has of a repository.
+    async fn tags(&self, repository: &str) -> Result<Vec<String>, Trouble>;
+    /// The tags that its registry lists, where that can be asked.
+    async fn registry_tags(&self, repository: &str) -> Result<Vec<String>, Trouble>;
     /// The last lines of a container's log: shown when a server does not start.
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Trouble>;
     /// The address by which the engine itself is reached, for messages.

@@ -212,6 +212,12 @@ impl Runtime for FakeRuntime {
     async fn registry_digest(&self, _: &str) -> Result<Option<String>, Trouble> {
         unused()
     }
+    async fn tags(&self, _: &str) -> Result<Vec<String>, Trouble> {
+        unused()
+    }
+    async fn registry_tags(&self, _: &str) -> Result<Vec<String>, Trouble> {
+        unused()
+    }
     async fn network(&self, _: &str) -> Result<Option<Network>, Trouble> {
         unused()
     }

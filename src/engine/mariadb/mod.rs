@@ -51,6 +51,14 @@ impl Engine for Mariadb {
             || words.any(|word| word.rsplit('/').next() == Some("mariadbd"))
     }
 
+    fn version_of<'a>(&self, image: &'a Image) -> Option<&'a str> {
+        image.environment.get("MARIADB_VERSION").map(String::as_str)
+    }
+
+    fn series(&self, _: u64) -> usize {
+        2
+    }
+
     async fn survey(&self, ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         survey::survey(ask).await
     }

@@ -50,6 +50,14 @@ impl Engine for Mysql {
         !mariadb && (image.environment.contains_key("MYSQL_MAJOR") || runs("mysqld"))
     }
 
+    fn version_of<'a>(&self, image: &'a Image) -> Option<&'a str> {
+        image.environment.get("MYSQL_VERSION").map(String::as_str)
+    }
+
+    fn series(&self, _: u64) -> usize {
+        2
+    }
+
     async fn survey(&self, ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         survey::survey(ask).await
     }

@@ -68,6 +68,15 @@ impl Engine for Postgres {
         image.environment.contains_key("PG_MAJOR") || image.environment.contains_key("PGDATA") && runs("postgres")
     }
 
+    fn version_of<'a>(&self, image: &'a Image) -> Option<&'a str> {
+        image.environment.get("PG_VERSION").map(String::as_str)
+    }
+
+    fn series(&self, first: u64) -> usize {
+        // 9.6 was a series; from 10 on it is the first number. (PostgreSQL: "Versioning Policy")
+        if first < 10 { 2 } else { 1 }
+    }
+
     async fn survey(&self, ask: &SurveyRequest<'_>) -> Result<Survey, Trouble> {
         survey::survey(ask).await
     }

@@ -25,6 +25,7 @@ mod lifecycle;
 mod look;
 mod networks;
 mod ports;
+mod registry;
 mod said;
 mod ssh;
 mod tunnel;
@@ -89,6 +90,12 @@ impl Runtime for Docker {
     }
     async fn registry_digest(&self, reference: &str) -> Result<Option<String>, Trouble> {
         self.digest_in_registry(reference).await
+    }
+    async fn tags(&self, repository: &str) -> Result<Vec<String>, Trouble> {
+        self.tags_here(repository).await
+    }
+    async fn registry_tags(&self, repository: &str) -> Result<Vec<String>, Trouble> {
+        self.tags_in_registry(repository).await
     }
     async fn log_tail(&self, container: &str, lines: usize) -> Result<String, Trouble> {
         self.last_log_lines(container, lines).await
