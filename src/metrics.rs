@@ -51,6 +51,7 @@ pub fn text(name: &str, result: &Value, earlier: Earlier, now: Timestamp) -> Str
     file.gauge("switchover_last_run_timestamp_seconds", "When the last run ended.", Some(second));
     file.gauge("switchover_last_exit_code", "Its exit code.", exit);
     file.outcome(outcome);
+    file.gauge("switchover_last_tries", "How many tries it made.", result["tries"].as_u64());
     // 6 and 70: it stands half-way, or is wrong about itself.
     let settled = good && matches!(outcome, "switched" | "turned-back" | "retired");
     let person = exit.map(|exit| i64::from(matches!(exit, 6 | 70) || earlier.person && !settled));
@@ -134,6 +135,8 @@ mod tests {
         assert!(Earlier::read(&idle, "shop-db").person, "nobody has looked");
         let resumed = text("shop-db", &switched, half_way, at(2600));
         assert!(!Earlier::read(&resumed, "shop-db").person);
+        let third = text("shop-db", &json!({ "exit": 0, "outcome": "switched", "tries": 3 }), earlier, at(2700));
+        assert!(third.contains("switchover_last_tries{name=\"shop-db\"} 3\n") && !idle.contains("tries"), "{third}");
         let nothing = text("shop-db", &json!({ "exit": 0, "outcome": "nothing-to-do" }), earlier, at(3000));
         assert_eq!(Earlier::read(&nothing, "shop-db"), Earlier { success: Some(3000), ..earlier });
     }

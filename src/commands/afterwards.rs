@@ -34,7 +34,8 @@ pub(super) async fn told(typed: &Invocation, ended: &Result<u8, Trouble>) {
     if typed.options.check {
         return;
     }
-    let result = result(typed, ended);
+    let mut result = result(typed, ended);
+    typed.night.note(&mut result);
     // As it is configured, if it is: one series, whatever the sides are called.
     let configured = typed.config.v1.container.as_deref();
     let name = configured.or(result["name"].as_str()).unwrap_or_default().to_owned();
@@ -45,8 +46,9 @@ pub(super) async fn told(typed: &Invocation, ended: &Result<u8, Trouble>) {
         out::note(&text::trouble(&trouble, &[]));
     }
     let program = &typed.config.hooks.on_failure;
-    // Not ready, or outside of the window: the next night is for that.
-    let failed = result["exit"] != 0 && result["exit"] != Kind::NotReady.exit_code();
+    // Not ready, or outside of the window: the next night is for that, unless this one has tried more than once.
+    let later = result["exit"] == Kind::NotReady.exit_code() && result["given_up"].is_null();
+    let failed = result["exit"] != 0 && !later;
     if failed && let Err(trouble) = hooks::call(program, &result, PATIENCE).await {
         out::note(&text::trouble(&Trouble::failed("hooks.on-failure was not told").because(trouble), &[]));
     }

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::image;
+use super::night::Night;
 use crate::cli::{Environment, Options, Output};
 use crate::config::{self, Config, SaidLimits, V1, secret};
 use crate::engine::Access;
@@ -32,6 +33,7 @@ pub(super) struct Invocation {
     pub(super) hold: Option<PathBuf>,
     /// What the command has told of its ending, if it has.
     pub(super) result: RefCell<Option<Value>>,
+    pub(super) night: Night,
     pgpassword: Option<String>,
 }
 
@@ -58,7 +60,8 @@ impl Invocation {
         let dir = absolute(&options.state_dir.clone().unwrap_or_else(|| environment.state_dir()))?;
         let hold = options.hold.as_deref().map(absolute).transpose()?;
         let (state, result) = (State::at(dir), RefCell::default());
-        Ok(Invocation { options, config, state, hold, result, pgpassword: environment.pgpassword })
+        let (night, pgpassword) = (Night::default(), environment.pgpassword);
+        Ok(Invocation { options, config, state, hold, result, night, pgpassword })
     }
 
     /// It was said which database is meant.
@@ -74,7 +77,9 @@ impl Invocation {
     /// Tells how a command has ended, and keeps it for [`super::afterwards`].
     pub(super) fn tell_result(&self, tell: &Teller, result: Value) {
         self.result.replace(Some(result.clone()));
-        tell.result(result);
+        if !self.night.goes_on.get() {
+            tell.result(result);
+        }
         tell.flush();
     }
 

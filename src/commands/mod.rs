@@ -16,6 +16,7 @@ mod image;
 mod invocation;
 mod look;
 mod man;
+mod night;
 mod perform;
 mod plan;
 mod prepare;

@@ -93,7 +93,7 @@ impl Performance {
 
     /// Drives it as far as wished, tells the ending, and says the exit code.
     pub(super) async fn perform(mut self, typed: &Invocation, wish: Wish) -> Result<u8, Trouble> {
-        let interrupt = Interrupt::on_signals()?;
+        let interrupt = typed.night.interrupt()?;
         let standing = Standing::of(self.journal.records())?;
         let access = typed.access().map_err(|trouble| half_way(&standing, trouble))?;
         let mut guard = assemble::guard(typed, &self.order.plan, &self.files, &access);
@@ -106,7 +106,10 @@ impl Performance {
         }
         let parts =
             Parts { runtime: Rc::clone(&self.runtime), access, guard: Box::new(guard), tell: self.tell.clone() };
-        let mut run = assemble(self.order.plan.clone(), &self.files, parts)?;
+        let mut plan = self.order.plan.clone();
+        // Not in the journal: a later night has its own.
+        plan.limits.total = typed.night.left_of(plan.limits.total);
+        let mut run = assemble(plan, &self.files, parts)?;
         let story = story(self.order.kind);
         let mut outcome = drive(story, &mut run, &mut self.journal, wish, &interrupt).await;
         if self.goes_all_the_way_back(&outcome) {

@@ -4,6 +4,7 @@ use super::draw::{self, draft};
 use super::find;
 use super::image::{self, Seen};
 use super::invocation::{Invocation, refuse_outside_window};
+use super::night;
 use super::perform::Performance;
 use super::plan::{Checks, overview};
 use super::retire;
@@ -18,7 +19,10 @@ use crate::trouble::Trouble;
 pub(super) const SOMETHING_TO_DO: u8 = 10;
 
 pub(super) async fn run(typed: &Invocation) -> Result<u8, Trouble> {
-    begin_or_go_on(typed, Until::End).await
+    if typed.options.check {
+        return begin_or_go_on(typed, Until::End).await;
+    }
+    night::through(typed).await
 }
 
 /// `run`, and `prepare` up to its resting point.

@@ -11,6 +11,7 @@ mod window;
 mod yaml;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use clients::{Clients, Haproxy, Hook, NetworkAlias, Pgbouncer, PublishedPort, Way};
 pub use limits::{Limits, SaidLimits};
@@ -36,6 +37,7 @@ pub struct Config {
     pub verify: Verify,
     pub retire: Retire,
     pub on_failure: OnFailure,
+    pub retry: Retry,
     /// Figures for node_exporter's textfile collector, replaced at the end of every run.
     pub metrics_file: Option<PathBuf>,
     pub hooks: Hooks,
@@ -136,6 +138,22 @@ pub enum OnFailure {
     Keep,
     /// All the way.
     Abort,
+}
+
+/// What `run --yes` does about a run that came to nothing for a reason that may pass: another try, in the same command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Retry {
+    /// How many tries follow the first one at most.
+    pub times: u32,
+    /// Before the second try; twice as long before every further one, but not more than an hour.
+    pub wait: Span,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry { times: 0, wait: Span(Duration::from_secs(600)) }
+    }
 }
 
 /// The owner's own programs, each by its arguments.
