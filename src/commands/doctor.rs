@@ -9,6 +9,7 @@ use super::draw::{self, draft};
 use super::find;
 use super::image;
 use super::invocation::Invocation;
+use super::night;
 use super::plan::line;
 use crate::config::Opening;
 use crate::engine::{Check, Verdict};
@@ -53,9 +54,9 @@ async fn servers(typed: &Invocation, checks: &mut Vec<Check>) -> Result<(), Trou
     let runtime = typed.runtime().await?;
     checks.push(passed("engine", "the container engine answers"));
     if let Some(open) = find::open(typed, &name)? {
-        let found =
-            format!("a {} of {name} is under way: the next run goes on with it", open.standing.order.kind.name());
-        checks.push(noted("open-run", found));
+        let (standing, kind) = (&open.standing, open.standing.order.kind.name());
+        let next = if night::turns_back(typed, standing) { "turns it back first" } else { "goes on with it" };
+        checks.push(noted("open-run", format!("a {kind} of {name} is under way: the next run {next}")));
     }
     let target = typed.target(&*runtime, Some(&name)).await?;
     let wanted = image::reference(typed, &*runtime, &target).await?;

@@ -1,4 +1,5 @@
-//! What `run` does around its runs, for nights when nobody looks: it tries again what may go well a little later.
+//! What `run` does around its runs, for nights when nobody looks: it turns back what an earlier night left half-way, where the
+//! owner wants that, and tries again what may go well a little later.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -6,13 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::find;
 use super::invocation::Invocation;
+use super::perform::{Performance, phase};
 use super::run::begin_or_go_on;
 use crate::config::quantity::Span;
-use crate::config::{Limits, Retry};
+use crate::config::{Limits, Retry, Unfinished};
 use crate::gate::{self, Again};
-use crate::saga::Interrupt;
-use crate::state::Until;
+use crate::saga::{Interrupt, Wish};
+use crate::standing::{Phase, Standing};
+use crate::state::{self, Until};
 use crate::tell::out;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Deadline, Limit, Look, Wait, human};
@@ -75,8 +79,37 @@ pub(super) async fn through(typed: &Invocation) -> Result<u8, Trouble> {
     ended
 }
 
+/// A run that an earlier night left half-way, turned back where the owner wants that; the exit code where the command ends
+/// with it. One at rest holds by itself: it was prepared, or has come back there, and is gone on with.
+async fn left_by_an_earlier_one(typed: &Invocation) -> Result<Option<u8>, Trouble> {
+    if typed.config.unfinished == Unfinished::Resume {
+        return Ok(None);
+    }
+    let name = find::name_of_target(typed).await?;
+    typed.ensure_can_confirm()?;
+    let _lock = typed.lock(&name).await?;
+    let Some(found) = find::open(typed, &name)? else { return Ok(None) };
+    if !turns_back(typed, &found.standing) {
+        return Ok(None);
+    }
+    let said = phase(&found.standing).said();
+    typed.confirm(&format!("A run of {name} was left half-way ({said}). Turn it back, and begin anew?"))?;
+    let code = Performance::go_on(typed, found.files).await?.perform(typed, Wish::TurnBack).await?;
+    Ok((code != 0 || typed.night.was_interrupted()).then_some(code))
+}
+
+/// Beyond the line there is only forward, and a switchback was begun by hand: it is for whoever did.
+pub(super) fn turns_back(typed: &Invocation, standing: &Standing) -> bool {
+    let half_way = matches!(phase(standing), Phase::At(_) | Phase::Stopped(_));
+    let ours = standing.order.kind == state::Kind::Switchover && !standing.passed;
+    typed.config.unfinished == Unfinished::Abort && half_way && ours
+}
+
 async fn tries(typed: &Invocation) -> Result<u8, Trouble> {
     let end = Deadline::after(typed.config.limits.over(&Limits::default())?.total.0);
+    if let Some(code) = left_by_an_earlier_one(typed).await? {
+        return Ok(code);
+    }
     // Where somebody is asked, it is for him to try again.
     let retry = if typed.options.yes { typed.config.retry } else { Retry::default() };
     loop {

@@ -71,6 +71,10 @@ async fn begin(typed: &Invocation, name: &str, until: Until) -> Result<u8, Troub
 async fn go_on(typed: &Invocation, found: find::Found, until: Until) -> Result<u8, Trouble> {
     let order = &found.standing.order;
     let name = &order.plan.name;
+    if order.kind == Kind::Retire && typed.config.retire.after.is_some() && until == Until::End {
+        // A night like this one has begun it.
+        return retire::go_on(typed, found.files).await;
+    }
     if order.kind != Kind::Switchover {
         return Err(Trouble::refused(format!("a {} of {name} is under way", order.kind.name()))
             .hint(format!("`switchover resume --container {name}` goes on with it, `abort` turns it back")));

@@ -38,6 +38,7 @@ pub struct Config {
     pub retire: Retire,
     pub on_failure: OnFailure,
     pub retry: Retry,
+    pub unfinished: Unfinished,
     /// Figures for node_exporter's textfile collector, replaced at the end of every run.
     pub metrics_file: Option<PathBuf>,
     pub hooks: Hooks,
@@ -137,6 +138,17 @@ pub enum OnFailure {
     #[default]
     Keep,
     /// All the way.
+    Abort,
+}
+
+/// What `run` does first with an earlier run that was left half-way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unfinished {
+    /// Goes on with it.
+    #[default]
+    Resume,
+    /// Turns it back, if it is above the point of no return, and begins anew.
     Abort,
 }
 

@@ -31,7 +31,9 @@ fn parse(text: &str) -> Result<Config, Trouble> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Clients, Data, Limits, NetworkAlias, OnFailure, PublishedPort, Pull, Verify, Way, Within};
+    use super::super::{
+        Clients, Data, Limits, NetworkAlias, OnFailure, PublishedPort, Pull, Unfinished, Verify, Way, Within,
+    };
     use super::*;
 
     fn complaint(text: &str) -> String {
@@ -55,6 +57,7 @@ verify: never
 retire: { after: 7d, data: keep }
 on-failure: abort
 retry: { times: 3, wait: 10min }
+unfinished: abort
 access: { user: admin, password: "${DB_PASSWORD}" }
 metrics-file: /var/lib/node_exporter/shop-db.prom
 hooks: { on-failure: [/etc/switchover/page, shop-db] }
@@ -69,6 +72,7 @@ hooks: { on-failure: [/etc/switchover/page, shop-db] }
         assert_eq!(config.clients, Clients::These(ways));
         assert_eq!(config.limits.over(&Limits::default()).unwrap().cutover.0, Duration::from_secs(12));
         assert_eq!((config.verify, config.on_failure), (Verify::Off, OnFailure::Abort));
+        assert_eq!(config.unfinished, Unfinished::Abort);
         assert_eq!((config.retry.times, config.retry.wait.0), (3, Duration::from_secs(600)));
         assert_eq!(config.retire.after.unwrap().0, Duration::from_secs(7 * 86_400));
         assert_eq!(config.retire.data, Data::Keep);
