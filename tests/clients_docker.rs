@@ -102,6 +102,7 @@ fn plan(c: &Corner, v1: &Container, private: &str, ways: Vec<WayPlan>) -> Plan {
         v2_volumes: vec![],
         private_network: private.into(),
         ways,
+        compose: None,
         limits: Limits::default(),
         allow: vec![],
         hold: None,

@@ -90,7 +90,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<u8, Trouble> {
         Verb::Doctor => doctor::doctor(&typed).await,
         Verb::Resume => resume::resume(&typed).await,
         Verb::Abort => abort::abort(&typed).await,
-        Verb::Switchback => switchback::switchback(&typed).await,
+        Verb::Switchback => Box::pin(switchback::switchback(&typed)).await,
         Verb::Retire(args) => retire::retire(&typed, &args).await,
         Verb::History => history::history(&typed).await,
         Verb::Guard(args) => return guard::guard(&typed, &args).await,

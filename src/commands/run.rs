@@ -34,8 +34,8 @@ pub(super) async fn begin_or_go_on(typed: &Invocation, until: Until) -> Result<u
     typed.ensure_can_confirm()?;
     let _lock = typed.lock(&name).await?;
     match find::open(typed, &name)? {
-        Some(found) => go_on(typed, found, until).await,
-        None => begin(typed, &name, until).await,
+        Some(found) => Box::pin(go_on(typed, found, until)).await,
+        None => Box::pin(begin(typed, &name, until)).await,
     }
 }
 

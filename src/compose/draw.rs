@@ -277,7 +277,6 @@ fn variable(named: &Named, said: &str, image: &str) -> Result<Option<(FileEdit, 
     Ok(None)
 }
 
-#[expect(clippy::disallowed_methods, reason = "compose takes the value from the same environment")]
 fn is_in_environment(name: &str) -> bool {
     std::env::var_os(name).is_some()
 }

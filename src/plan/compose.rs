@@ -142,6 +142,7 @@ impl FileEdit {
 
 impl Compose {
     /// For the run that undoes this one.
+    #[must_use]
     pub fn exchanged(&self) -> Compose {
         Compose {
             edits: self.edits.iter().map(FileEdit::exchanged).collect(),
@@ -171,7 +172,12 @@ fn spliced(text: &str, splices: &[Splice], from: FileVersion, to: FileVersion) -
 
 fn sum(text: &str) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    sha2::Sha256::digest(text).iter().fold(String::new(), |mut sum, byte| {
+        // Writing into a string does not fail.
+        let _written = write!(sum, "{byte:02x}");
+        sum
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use switchover::config::Limits;
-use switchover::config::OnFailure;
 use switchover::engine::postgres::Postgres;
 use switchover::engine::{Access, Engine, Place, Secrets, Server, Serving, Side, Survey, SurveyRequest, Verdict};
 use switchover::plan::{Plan, SidePlan};
@@ -23,10 +22,13 @@ mod faults;
 mod large;
 mod logical;
 mod places;
+mod plan;
 mod verify;
 mod views;
 mod volume;
 mod writer;
+
+use plan::empty_plan;
 
 pub(crate) use writer::Writer;
 
@@ -310,6 +312,7 @@ impl Corner {
             self.docker.ensure_volume(volume, &plan.labels("V2")).await.unwrap();
         }
         let recipe = Recipe {
+            handle: None,
             name: plan.v2.container.clone(),
             like: plan.v1.id.clone(),
             image: plan.v2.image_id.clone(),
@@ -358,43 +361,4 @@ impl Drop for Corner {
 #[expect(clippy::disallowed_methods, reason = "a test waits for a server that is not ours")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(100));
-}
-
-fn empty_plan(name: &str, tag: &str) -> Plan {
-    let side = |container: &str| SidePlan {
-        container: container.into(),
-        id: String::new(),
-        final_name: String::new(),
-        image: String::new(),
-        image_id: String::new(),
-        digest: None,
-        version: String::new(),
-        data: String::new(),
-        port: 5432,
-    };
-    Plan {
-        run: format!("01930b2e-7a51-7cc0-9f00-0000{tag}"),
-        name: name.into(),
-        engine: "postgresql".into(),
-        method: "physical".into(),
-        seed: "copy".into(),
-        seed_ms: None,
-        v1: side("v1"),
-        v2: side("v2"),
-        v2_volumes: Vec::new(),
-        v1_data_mounts: Vec::new(),
-        private_network: format!("{name}-private"),
-        ways: Vec::new(),
-        limits: Limits::default(),
-        allow: Vec::new(),
-        hold: None,
-        window: None,
-        on_failure: OnFailure::Keep,
-        verify: true,
-        verify_whole: false,
-        v1_networks: Vec::new(),
-        v1_restart_policy: "no".into(),
-        before: serde_json::Value::Null,
-        bytes: 0,
-    }
 }

@@ -55,6 +55,7 @@ fn said(sessions: &[ClientSession], ways: &[WayPlan], proxies: &[Proxy]) -> Vec<
         ways_checks: &[],
         proxies,
         compose: None,
+        v1_image: None,
         v2: &v2,
         taken: &[],
         survey: &survey,
