@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::data::{self, Data};
 use super::edit::Page;
 use super::look::Named;
 use super::program::Instead;
@@ -32,7 +33,7 @@ pub struct Found {
 }
 
 /// A reason why not, and what to do about it.
-struct No(String, String);
+pub(super) struct No(pub(super) String, String);
 
 pub async fn draw(named: &Named, wanted: &Wanted<'_>) -> Result<Found, Trouble> {
     match of(named, wanted).await? {
@@ -54,7 +55,7 @@ fn check(verdict: Verdict, found: String, hint: Option<String>) -> Check {
     Check { id: "compose".to_owned(), verdict, found, hint }
 }
 
-fn no<T>(why: impl Into<String>, hint: impl Into<String>) -> Result<T, No> {
+pub(super) fn no<T>(why: impl Into<String>, hint: impl Into<String>) -> Result<T, No> {
     Err(No(why.into(), hint.into()))
 }
 
@@ -63,21 +64,21 @@ async fn of(named: &Named, wanted: &Wanted<'_>) -> Result<Result<Compose, No>, T
     let model = project.model(Instead::default()).await?;
     let before = labels_of(wanted.v1);
     let hash = project.hash(&named.service, Instead::default()).await?;
-    let planned = || -> Result<(Vec<(String, String)>, Change), No> {
+    let planned = || -> Result<(Vec<Data>, Change), No> {
         supported(&model, &named.service)?;
         if wanted.v2.reference.starts_with("sha256:") {
             return no("an image is named in a file by its tag or digest, not by its id", "--image NAME:TAG");
         }
         as_compose_made_it(wanted.v1, &before, &hash)?;
-        let keys = volume_keys(&model, &named.service, wanted)?;
-        let change = change(named, wanted, &keys)?;
-        Ok((keys, change))
+        let data = data::of(&model, &named.service, wanted)?;
+        let change = change(named, wanted, &data)?;
+        Ok((data, change))
     };
-    let (keys, change) = match planned() {
+    let (data, change) = match planned() {
         Ok(planned) => planned,
         Err(no) => return Ok(Err(no)),
     };
-    if let Err(no) = means_what_it_should(named, wanted, &model, &keys, &change).await? {
+    if let Err(no) = means_what_it_should(named, wanted, &model, &data, &change).await? {
         return Ok(Err(no));
     }
     let mut labels_after = before.clone();
@@ -93,7 +94,7 @@ async fn of(named: &Named, wanted: &Wanted<'_>) -> Result<Result<Compose, No>, T
         service: named.service.clone(),
         edits: change.edits,
         variables: change.variables,
-        volume_labels: keys.iter().filter_map(|(key, volume)| volume_labels(&model, key, volume)).collect(),
+        volume_labels: data.iter().filter_map(|data| data.labels(&model)).collect(),
         labels_before: before,
         labels_after,
         out_of_date: dry_run::containers(&project.dry_run(Instead::default()).await?),
@@ -152,43 +153,6 @@ fn as_compose_made_it(v1: &Container, labels: &Labels, hash: &str) -> Result<(),
     Ok(())
 }
 
-/// The key of the file for each of V2's volumes, by where V1 has it mounted: (key, V2's volume).
-fn volume_keys(model: &Value, service: &str, wanted: &Wanted<'_>) -> Result<Vec<(String, String)>, No> {
-    let mounts = |of: &Value| of["volumes"].as_array().cloned().unwrap_or_default();
-    let own = mounts(&model["services"][service]);
-    let mut keys = Vec::new();
-    for (volume, at) in wanted.volumes {
-        let here = own.iter().find(|mount| mount["target"].as_str().map(|to| to.trim_end_matches('/')) == Some(at));
-        let key = here.filter(|mount| mount["type"] == "volume").and_then(|mount| mount["source"].as_str());
-        let Some(key) = key else {
-            return no(
-                format!("V1's data at {at} is in no named volume of the file"),
-                "only a named volume can be exchanged in the file: move the data into one, or name the container itself (--container)",
-            );
-        };
-        let uses =
-            |other: &Value| mounts(other).iter().any(|mount| mount["type"] == "volume" && mount["source"] == key);
-        let others =
-            model["services"].as_object().into_iter().flatten().filter(|(name, other)| *name != service && uses(other));
-        let others: Vec<&str> = others.map(|(name, _)| name.as_str()).collect();
-        if !others.is_empty() {
-            return no(format!("the volume {key} is also used by {}", others.join(", ")), "V1's data must be its own");
-        }
-        keys.push((key.to_owned(), volume.clone()));
-    }
-    Ok(keys)
-}
-
-fn volume_labels(model: &Value, key: &str, volume: &str) -> Option<(String, Labels)> {
-    // An external volume is none of the project's.
-    if model["volumes"][key]["external"] == true {
-        return None;
-    }
-    let label = |name: &str, value: &str| (format!("{COMPOSE_LABELS}{name}"), value.to_owned());
-    let labels = [label("project", model["name"].as_str()?), label("volume", key)];
-    Some((volume.to_owned(), labels.into_iter().collect()))
-}
-
 /// What is changed, and the one file of YAML in its versions.
 struct Change {
     edits: Vec<FileEdit>,
@@ -206,7 +170,7 @@ impl Change {
     }
 }
 
-fn change(named: &Named, wanted: &Wanted<'_>, keys: &[(String, String)]) -> Result<Change, No> {
+fn change(named: &Named, wanted: &Wanted<'_>, data: &[Data]) -> Result<Change, No> {
     let (file, text) = file_of(named)?;
     let page = Page::read(&text)
         .map_err(|error| No(format!("{} cannot be changed: {error}", file.display()), BY_HAND.into()))?;
@@ -220,8 +184,8 @@ fn change(named: &Named, wanted: &Wanted<'_>, keys: &[(String, String)]) -> Resu
     );
     let cannot = |what: &str| No(format!("{what} cannot be changed in {}", file.display()), BY_HAND.into());
     let mut splices = vec![page.of_image(&named.service, &guard, literal).ok_or_else(|| cannot("the image"))?];
-    for (key, volume) in keys {
-        splices.push(page.of_volume(key, volume).ok_or_else(|| cannot(&format!("the volume {key}")))?);
+    for data in data {
+        splices.extend(data.splices(&page, &named.service).map_err(|what| cannot(&what))?);
     }
     splices.sort_by_key(|splice| splice.at);
     let edit = FileEdit::new(file.clone(), &text, splices).ok_or_else(|| cannot("it"))?;
@@ -308,7 +272,7 @@ async fn means_what_it_should(
     named: &Named,
     wanted: &Wanted<'_>,
     model: &Value,
-    keys: &[(String, String)],
+    data: &[Data],
     change: &Change,
 ) -> Result<Result<(), No>, Trouble> {
     let guarded = Instead { file: Some((&change.file, &change.guarded)), variables: &[] };
@@ -317,8 +281,8 @@ async fn means_what_it_should(
     }
     let mut expected = model.clone();
     expected["services"][&named.service]["image"] = wanted.v2.reference.as_str().into();
-    for (key, volume) in keys {
-        expected["volumes"][key]["name"] = volume.as_str().into();
+    for data in data {
+        data.put_into(&mut expected, &named.service);
     }
     if named.project.model(change.instead()).await? != expected {
         return Ok(no("the changed file would mean something else than V2's image and volume", BY_HAND));

@@ -61,6 +61,43 @@ impl<'a> Page<'a> {
         Some(Splice { at: value.byte_range().start as usize, before: before.to_owned(), guarded: guard, after })
     }
 
+    /// The service's entry for `at` is the volume of this key. The guard leaves it alone.
+    pub(super) fn of_mount(&self, service: &str, at: &str, key: &str) -> Option<Vec<Splice>> {
+        let mounts = self.service(service)?.get_sequence("volumes")?;
+        let found = mounts.values().find_map(|mount| self.as_volume(&mount, at, key));
+        found
+    }
+
+    fn as_volume(&self, mount: &YamlNode, at: &str, key: &str) -> Option<Vec<Splice>> {
+        let start = mount.byte_range().start as usize;
+        let Some(long) = mount.as_mapping() else {
+            let said = self.said(mount);
+            let bare = said.trim_start_matches(['"', '\'']);
+            let quote = said.len() - bare.len();
+            let source = source_of(bare.trim_end_matches(['"', '\'']), at)?;
+            let after = if source.is_empty() { format!("{key}:") } else { key.to_owned() };
+            return Some(vec![splice(start + quote, source, after)]);
+        };
+        let value = |name: &str| long.get(name).map(|node| (node.byte_range().start as usize, self.said(&node)));
+        let (_, target) = value("target")?;
+        let is_there = target.trim_matches(['"', '\'']).trim_end_matches('/') == at;
+        // Options of a directory mean nothing to a volume.
+        (is_there && !long.contains_key("bind")).then_some(())?;
+        let ((kind_at, kind), (source_at, source)) = (value("type")?, value("source")?);
+        let mut splices =
+            vec![splice(kind_at, kind, quoted_as(kind, "volume")), splice(source_at, source, quoted_as(source, key))];
+        splices.sort_by_key(|splice| splice.at);
+        Some(splices)
+    }
+
+    /// The same where the service has no entry at all.
+    pub(super) fn of_new_mount(&self, service: &str, at: &str, key: &str) -> Option<Splice> {
+        let mapping = self.service(service)?;
+        (!mapping.contains_key("volumes")).then_some(())?;
+        let (at, after) = first_entry(self.text, &mapping, &format!("volumes: [\"{key}:{at}\"]"))?;
+        Some(splice(at, "", after))
+    }
+
     /// `name: NAME` under the volume's key, wherever that is or has to be made. The guard leaves it alone.
     pub(super) fn of_volume(&self, key: &str, name: &str) -> Option<Splice> {
         let said = format!("name: {name}");
@@ -111,6 +148,23 @@ fn first_entry(text: &str, mapping: &Mapping, entry: &str) -> Option<(usize, Str
     indent.chars().all(|c| c == ' ').then_some(())?;
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     Some((first, format!("{entry}{newline}{indent}")))
+}
+
+/// What changes in the end; the guard leaves it alone.
+fn splice(at: usize, before: &str, after: String) -> Splice {
+    Splice { at, before: before.to_owned(), guarded: before.to_owned(), after }
+}
+
+/// The source of `SOURCE:TARGET` or `SOURCE:TARGET:OPTIONS`; empty of a `TARGET` alone.
+fn source_of<'t>(said: &'t str, at: &str) -> Option<&'t str> {
+    if said.trim_end_matches('/') == at {
+        return Some("");
+    }
+    let found = said.match_indices(':').find(|(colon, _)| {
+        let rest = said[colon + 1..].strip_prefix(at).map(|rest| rest.strip_prefix('/').unwrap_or(rest));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    });
+    found.map(|(colon, _)| &said[..colon])
 }
 
 /// The quotes of what stood there.
@@ -183,6 +237,34 @@ mod tests {
         }
         let bare = "services:\n  db:\n    image: shop:2";
         assert_eq!(changed(bare).1, format!("{bare}\n\nvolumes:\n  data:\n    name: new\n"));
+    }
+
+    #[test]
+    fn a_directory_becomes_a_volume() {
+        for (said, after) in [
+            ("- ./data:/d", "- new:/d"),
+            ("- \"${HERE:-.}/data:/d:Z\" # x", "- \"new:/d:Z\" # x"),
+            ("- ./c.cnf:/d/c.cnf:ro\n      - /d", "- ./c.cnf:/d/c.cnf:ro\n      - new:/d"),
+            ("- { type: bind, source: ./data, target: /d }", "- { type: volume, source: new, target: /d }"),
+            (
+                "- target: /d/\n        source: './data'\n        type: bind",
+                "- target: /d/\n        source: 'new'\n        type: volume",
+            ),
+        ] {
+            let text = |line: &str| format!("services:\n  db:\n    volumes:\n      {line}\n    image: shop:1\n");
+            let page = text(said);
+            let splices = Page::read(&page).unwrap().of_mount("db", "/d", "new").unwrap();
+            let edit = FileEdit::new("c".into(), &page, splices).unwrap();
+            assert_eq!(edit.turned(&page, FileVersion::Guarded).unwrap(), page);
+            assert_eq!(edit.turned(&page, FileVersion::After).unwrap(), text(after));
+        }
+        let page = "services:\n  db:\n    image: shop:1\n";
+        let splice = Page::read(page).unwrap().of_new_mount("db", "/d", "new").unwrap();
+        let edit = FileEdit::new("c".into(), page, vec![splice]).unwrap();
+        let after = edit.turned(page, FileVersion::After).unwrap();
+        assert_eq!(after, "services:\n  db:\n    volumes: [\"new:/d\"]\n    image: shop:1\n");
+        let other = "services:\n  db:\n    volumes: [a:/e, { type: bind, source: x, target: /d, bind: { propagation: shared } }]\n";
+        assert!(Page::read(other).unwrap().of_mount("db", "/d", "new").is_none());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::tell::Teller;
 use crate::trouble::{Kind, Trouble};
 use crate::wait::{self, Limit, Look, Wait};
 
+mod data;
 mod draw;
 mod dry_run;
 mod edit;

@@ -110,7 +110,7 @@ impl Stage {
         let program = self.compose.iter().map(String::as_str).take_while(|word| *word != "-p");
         let file = copy.display().to_string();
         let words = program.chain(["-p", &self.project, "-f", &file, "up", "-d"]);
-        Call::new(words.map(str::to_owned).collect::<Vec<_>>().iter().map(String::as_str)).within(COMPOSE).ok().await
+        Call::new(words).env(&self.vars.0).within(COMPOSE).ok().await
     }
 
     /// The container of a compose service; V1's own even after it was renamed.

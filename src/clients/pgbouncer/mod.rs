@@ -29,6 +29,9 @@ pub(super) use find::find;
 /// How long names may be kept that the run waits for; beyond it V2's address stays in the file.
 const NAMES: Limit<'static> = Limit { name: "dns_max_ttl", value: Duration::from_secs(60) };
 
+/// Looks in a row that find nobody logging in: clients have all the server connections that they need.
+const CALM: u32 = 3;
+
 /// A pause that is not waited for has been heard by then.
 const HEARD: Limit<'static> = Limit { name: "20 ms", value: Duration::from_millis(20) };
 
@@ -199,6 +202,15 @@ impl Pgbouncer {
         Ok(names.filter(stale).map(str::to_owned).collect())
     }
 
+    /// A server connection that a new address closes while it logs in counts as one that failed, and then clients are refused for
+    /// `server_login_retry` (1.18, seen).
+    async fn is_logging_in(&self) -> Result<bool, Trouble> {
+        let pools = self.console.ask("SHOW POOLS").await?;
+        let ours = |row: &&Row| self.plan.databases.iter().any(|database| row.get("database") == Some(&database.name));
+        let busy = |row: &Row| is_set(row, "sv_login") || is_set(row, "cl_waiting");
+        Ok(pools.iter().filter(ours).any(busy))
+    }
+
     /// What its owner wrote stands in the file again, where that leads to the side that serves.
     async fn ensure_settled(&self, serving: Side) -> Result<(), Trouble> {
         let wait = Wait {
@@ -207,6 +219,7 @@ impl Pgbouncer {
             every: Duration::from_millis(200),
             kind: Kind::NotReady,
         };
+        let mut calm = 0;
         let at = wait::until(wait, &self.at.tell, async || {
             let Some(at) = self.stands(serving).await? else {
                 return Ok(Look::NotYet(format!("{serving} is not there")));
@@ -214,10 +227,11 @@ impl Pgbouncer {
             if self.stands(serving.other()).await?.is_some() {
                 return Ok(Look::NotYet(format!("{} still bears the names", serving.other())));
             }
-            Ok(match &self.stale_names(&at).await?[..] {
-                [] => Look::Done(at),
-                names => Look::NotYet(format!("it still knows {} from before", names.join(", "))),
-            })
+            if let names @ [_, ..] = &self.stale_names(&at).await?[..] {
+                return Ok(Look::NotYet(format!("it still knows {} from before", names.join(", "))));
+            }
+            calm = if self.is_logging_in().await? { 0 } else { calm + 1 };
+            Ok(if calm < CALM { Look::NotYet("it is logging in to the server".into()) } else { Look::Done(at) })
         })
         .await?;
         self.ensure_hosts(|database| database.host.clone().unwrap_or_else(|| at.clone())).await
