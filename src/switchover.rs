@@ -117,7 +117,7 @@ async fn create_v2(x: &mut Run) -> Result<Fact, Trouble> {
     }
     let recipe = Recipe {
         name: plan.v2.container.clone(),
-        handle: None,
+        in_place_of: None,
         like: plan.v1.id.clone(),
         image: plan.v2.image_id.clone(),
         volumes: plan.v2_volumes.clone(),

@@ -44,7 +44,7 @@ async fn of_service(typed: &Invocation, known: &[String], service: &config::Comp
     for name in known {
         let last = all(typed, name)?.pop();
         let compose = last.and_then(|last| last.standing.order.plan.compose);
-        if compose.is_some_and(|of_run| compose::is_of(&of_run, service)) {
+        if compose.is_some_and(|of_run| compose::is_of(&of_run, service, typed.options.docker.as_deref())) {
             return Ok(name.clone());
         }
     }

@@ -4,7 +4,7 @@ use super::invocation::Invocation;
 use crate::config::{self, Limits, Pull, Within};
 use crate::engine::ENGINES;
 use crate::plan::{self, Now, Plan, Version};
-use crate::runtime::{Image, LABEL_RUN, Reference, Runtime};
+use crate::runtime::{Image, LABEL_RUN, LABEL_SIDE, Reference, Runtime};
 use crate::standing::Standing;
 use crate::target::{self, Target};
 use crate::trouble::Trouble;
@@ -155,7 +155,9 @@ async fn now(typed: &Invocation, runtime: &dyn Runtime, target: &Target) -> Resu
 /// The engine only knows an id of a container that a run of ours has made: what it was made from is in that run's journal.
 fn tag_of_v1(typed: &Invocation, target: &Target) -> Option<String> {
     let container = &target.container;
-    let ours = container.labels.get(LABEL_RUN).zip(target::belongs_to(container));
+    // One that was only made anew is still of the image that it was made from first.
+    let is_v2 = container.labels.get(LABEL_SIDE).is_some_and(|side| side == "V2");
+    let ours = container.labels.get(LABEL_RUN).filter(|_| is_v2).zip(target::belongs_to(container));
     let made_from = ours.and_then(|(run, name)| {
         let standing = Standing::of(&typed.state.run(name, run).read().ok()?).ok()?;
         Some(standing.order.plan.v2.image)

@@ -47,7 +47,14 @@ pub(super) async fn if_soaked(typed: &Invocation, name: &str) -> Result<Option<u
     if !has_soaked(typed, name) {
         return Ok(None);
     }
-    begin(typed, name, typed.config.retire.data == Data::Remove).await.map(Some)
+    match begin(typed, name, typed.config.retire.data == Data::Remove).await {
+        // It may be needed yet, and what else the night has to do is no worse for it.
+        Err(trouble) if trouble.kind == Sort::Refused => {
+            out::note(&text::trouble(&trouble, &[("retire", "what was kept is kept".to_owned())]));
+            Ok(None)
+        }
+        ended => ended.map(Some),
+    }
 }
 
 /// Asked without a lock by `run --check`, too.
@@ -55,7 +62,8 @@ pub(super) fn has_soaked(typed: &Invocation, name: &str) -> bool {
     let remove_data = typed.config.retire.data == Data::Remove;
     let fine = |last: &Found| match last.standing.fact("verify") {
         Some(Fact::Verified { differing, .. }) => differing.is_empty(),
-        _ => true,
+        // Nobody has seen that V2 has all of it, though it was to be looked at.
+        _ => !(remove_data && last.standing.order.plan.verify),
     };
     typed.config.retire.after.is_some()
         && is_anything_left(typed, name, remove_data)

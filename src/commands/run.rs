@@ -112,15 +112,18 @@ fn nothing_to_do(typed: &Invocation, tell: &Teller, target: &Target, image: &str
 async fn check(typed: &Invocation, name: &str) -> Result<u8, Trouble> {
     let runtime = typed.runtime().await?;
     let open = find::open(typed, name)?.is_some();
-    let target = typed.target(&*runtime, Some(name)).await?;
     let tell = typed.teller(false);
     let why = match (open, retire::has_soaked(typed, name)) {
+        // In the middle of one a compose file may be guarded: it is not asked who V1 is.
         (true, _) => "a run is under way".to_owned(),
         (false, true) => "the side that was kept (retire.after) is to be retired".to_owned(),
-        (false, false) => match image::look(typed, &*runtime, &target).await? {
-            Seen::Runs(image) => return Ok(nothing_to_do(typed, &tell, &target, &image)),
-            Seen::Another(why) => why,
-        },
+        (false, false) => {
+            let target = typed.target(&*runtime, Some(name)).await?;
+            match image::look(typed, &*runtime, &target).await? {
+                Seen::Runs(image) => return Ok(nothing_to_do(typed, &tell, &target, &image)),
+                Seen::Another(why) => why,
+            }
+        }
     };
     tell.result(
         serde_json::json!({ "name": name, "outcome": "something-to-do", "exit": SOMETHING_TO_DO, "because": why }),

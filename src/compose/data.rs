@@ -48,20 +48,27 @@ fn one(model: &Value, service: &str, wanted: &Wanted<'_>, (volume, at): (&str, &
         }
         (Some(_), Some(MountKind::Bind | MountKind::AnonymousVolume)) => (volume.to_owned(), Now::Elsewhere),
         (None, Some(MountKind::AnonymousVolume)) if own.is_none_or(Vec::is_empty) => (volume.to_owned(), Now::Unsaid),
-        (_, None) => return no(format!("V1's data at {at} is in the container itself"), MOVE_IT),
+        (_, None) if wanted.v1.mounts.is_empty() => {
+            return no(format!("V1's data at {at} is in the container itself"), MOVE_IT);
+        }
+        (_, None) => return no(format!("V2's image wants its data at {at}, where V1 has nothing mounted"), MOVE_IT),
         _ => return no(format!("the file does not say by an entry of its own where V1's data at {at} is"), MOVE_IT),
     };
-    let others: Vec<&str> = others_with(model, service, &key);
-    if now == Now::Named && !others.is_empty() {
-        return no(format!("the volume {key} is also used by {}", others.join(", ")), "V1's data must be its own");
+    let source = here.and_then(|mount| mount["source"].as_str()).unwrap_or_default();
+    let others: Vec<&str> = others_with(model, service, source);
+    if !others.is_empty() {
+        return no(format!("{source} is also mounted by {}", others.join(", ")), "V1's data must be its own");
     }
     Ok(Data { key, volume: volume.to_owned(), at: at.to_owned(), now })
 }
 
-fn others_with<'a>(model: &'a Value, service: &str, key: &str) -> Vec<&'a str> {
+/// The services that mount this volume, or this directory, one above it or one inside.
+fn others_with<'a>(model: &'a Value, service: &str, source: &str) -> Vec<&'a str> {
+    let holds = |a: &str, b: &str| b.strip_prefix(a).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let same = |there: &str| !source.is_empty() && (holds(source, there) || holds(there, source));
     let uses = |other: &Value| {
         let mounts = other["volumes"].as_array();
-        mounts.into_iter().flatten().any(|mount| mount["type"] == "volume" && mount["source"] == key)
+        mounts.into_iter().flatten().any(|mount| mount["source"].as_str().is_some_and(same))
     };
     let services = model["services"].as_object().into_iter().flatten();
     services.filter(|(name, other)| *name != service && uses(other)).map(|(name, _)| name.as_str()).collect()
@@ -119,7 +126,8 @@ mod tests {
 
     fn found(mounts: Value, kind: Option<MountKind>) -> Result<Data, String> {
         let model = json!({ "services": { "db": { "volumes": mounts }, "backup": { "volumes": [
-            { "type": "volume", "source": "shared", "target": "/x" }] } } });
+            { "type": "volume", "source": "shared", "target": "/x" },
+            { "type": "bind", "source": "/srv/backup", "target": "/y" }] } } });
         let mount = |kind| Mount { kind, source: "s".into(), destination: "/data".into(), read_only: false };
         let v1 = Container { mounts: kind.map(mount).into_iter().collect(), ..container() };
         let wanted = Wanted { v1: &v1, v2: &image(), volumes: &[("new".into(), "/data".into())] };
@@ -131,13 +139,15 @@ mod tests {
         let data = |key: &str, now| Ok(Data { key: key.into(), volume: "new".into(), at: "/data".into(), now });
         let named = |source: &str| json!([{ "type": "volume", "source": source, "target": "/data/" }]);
         assert_eq!(found(named("d"), Some(MountKind::Volume)), data("d", Now::Named));
+        let inside = json!([{ "type": "bind", "source": "/srv/backup/d", "target": "/data" }]);
+        assert!(found(inside, Some(MountKind::Bind)).unwrap_err().contains("also mounted by"));
         let bind = json!([{ "type": "bind", "source": "/srv/d", "target": "/data" }]);
         assert_eq!(found(bind, Some(MountKind::Bind)), data("new", Now::Elsewhere));
         let nameless = json!([{ "type": "volume", "target": "/data" }]);
         assert_eq!(found(nameless, Some(MountKind::AnonymousVolume)), data("new", Now::Elsewhere));
         assert_eq!(found(Value::Null, Some(MountKind::AnonymousVolume)), data("new", Now::Unsaid));
         assert!(found(Value::Null, None).unwrap_err().contains("in the container itself"));
-        assert!(found(named("shared"), Some(MountKind::Volume)).unwrap_err().contains("also used by backup"));
+        assert!(found(named("shared"), Some(MountKind::Volume)).unwrap_err().contains("also mounted by backup"));
         assert!(found(json!([{ "type": "bind", "target": "/conf" }]), Some(MountKind::AnonymousVolume)).is_err());
     }
 }

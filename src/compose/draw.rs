@@ -179,7 +179,7 @@ fn change(named: &Named, wanted: &Wanted<'_>, data: &[Data]) -> Result<Change, N
         page.image(&named.service).and_then(|said| variable(named, said, image).transpose()).transpose()?;
     let literal = by_variable.is_none().then_some(image.as_str());
     let guard = format!(
-        "${{{GUARD}:?a switchover of {} is under way, switchover status says where and what to type}}",
+        "${{{GUARD}:?a switchover of {} is under way, do not change this file, switchover status says what to type}}",
         wanted.v1.name
     );
     let cannot = |what: &str| No(format!("{what} cannot be changed in {}", file.display()), BY_HAND.into());

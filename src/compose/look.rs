@@ -41,18 +41,25 @@ fn not_read(said: &config::Compose, error: Trouble) -> Trouble {
 
 async fn project(said: &config::Compose, engine: Option<&str>) -> Result<Project, Trouble> {
     let files = absolute(&said.file)?;
-    let first = files.first().ok_or_else(|| Trouble::usage("no compose file is named"))?;
     if let Some(missing) = files.iter().find(|file| !file.is_file()) {
         return Err(Trouble::usage(format!("there is no file {}", missing.display())));
     }
+    let mut program = program().await?;
+    program.extend(words(said)?);
+    Ok(Project { program, files, engine: engine.map(str::to_owned) })
+}
+
+/// The words that choose the project.
+fn words(said: &config::Compose) -> Result<Vec<String>, Trouble> {
+    let files = absolute(&said.file)?;
+    let first = files.first().ok_or_else(|| Trouble::usage("no compose file is named"))?;
     let directory = match &said.project_directory {
         Some(directory) => {
             std::path::absolute(directory).map_err(|e| Trouble::usage("no such directory").because(e))?
         }
         None => first.parent().unwrap_or(Path::new("/")).to_owned(),
     };
-    let mut words = program().await?;
-    words.extend(["--project-directory".to_owned(), directory.display().to_string()]);
+    let mut words = vec!["--project-directory".to_owned(), directory.display().to_string()];
     let mut add = |flag: &str, value: &str| words.extend([flag.to_owned(), value.to_owned()]);
     if let Some(name) = &said.project_name {
         add("--project-name", name);
@@ -63,7 +70,7 @@ async fn project(said: &config::Compose, engine: Option<&str>) -> Result<Project
     for file in absolute(&said.env_file)? {
         add("--env-file", &file.display().to_string());
     }
-    Ok(Project { program: words, files, engine: engine.map(str::to_owned) })
+    Ok(words)
 }
 
 fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>, Trouble> {
@@ -72,7 +79,9 @@ fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>, Trouble> {
     all.map_err(|e| Trouble::usage("a compose file's path is none").because(e))
 }
 
-/// The service of a run is the one that is named: while a run is in the middle, compose itself cannot be asked.
-pub fn is_of(plan: &plan::Compose, said: &config::Compose) -> bool {
-    absolute(&said.file).is_ok_and(|files| files == plan.files) && plan.service == said.service
+/// The service of a run is the one that is named, by the same words: while a run is in the middle, compose itself cannot be asked.
+pub fn is_of(plan: &plan::Compose, said: &config::Compose, engine: Option<&str>) -> bool {
+    let Ok(words) = words(said) else { return false };
+    let same = absolute(&said.file).is_ok_and(|files| files == plan.files);
+    same && plan.service == said.service && plan.program.ends_with(&words) && plan.engine.as_deref() == engine
 }

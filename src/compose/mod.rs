@@ -59,9 +59,8 @@ impl Service {
         self.compose.edits.iter().try_for_each(|edit| self.version(edit).map(drop))
     }
 
-    /// No command of compose gets past the file, and those that were under way have ended.
+    /// No command of compose gets past the file, and those that had read it before have ended.
     pub async fn ensure_guarded(&self) -> Result<(), Trouble> {
-        let under_way = processes::of_compose();
         let mut changed = false;
         for edit in &self.compose.edits {
             changed |= self.ensure(edit, FileVersion::Guarded)?;
@@ -69,36 +68,57 @@ impl Service {
         if !changed {
             return Ok(());
         }
-        let (began, limit) = (Instant::now(), Limit { name: "30 s", value: Duration::from_secs(30) });
+        // Whoever began in between may have read the one or the other.
+        let under_way = processes::of_compose();
+        let began = Instant::now();
         let wait = Wait {
             what: "commands of compose that had read the file",
-            limit,
+            limit: Limit { name: "30 s", value: Duration::from_secs(30) },
             every: Duration::from_millis(100),
-            kind: Kind::Failed,
+            kind: Kind::NotReady,
         };
         let ended = wait::until(wait, &self.tell, async || {
-            let left = under_way.iter().filter(|process| process.is_alive()).count();
-            Ok(match (left, began.elapsed() < COMMANDS_END) {
-                (0, false) => Look::Done(()),
-                (0, true) => Look::NotYet("the file is guarded; nobody may be in the middle of it".into()),
-                (left, _) => Look::NotYet(format!("{left} still run")),
+            let left: Vec<_> = under_way.iter().filter(|process| process.is_alive()).map(ToString::to_string).collect();
+            Ok(match (&left[..], began.elapsed() < COMMANDS_END) {
+                ([], false) => Look::Done(()),
+                ([], true) => Look::NotYet("the file is guarded; nobody may be in the middle of it".into()),
+                (left, _) => Look::NotYet(left.join(", ")),
             })
         });
-        // `logs --follow` and an attached `up` run for ever; they do not look at the file again.
-        if let Err(trouble) = ended.await {
-            self.tell.warning(trouble.one_line());
-        }
-        Ok(())
+        ended.await.map_err(|trouble| {
+            trouble.hint("a command that makes containers could meet both sides: try again when it has ended")
+        })
     }
 
-    /// The files are the user's own, byte for byte.
+    /// The files are the user's own, byte for byte. Of one that somebody has changed since, the guard is taken out.
     pub fn ensure_as_before(&self) -> Result<(), Trouble> {
-        self.compose.edits.iter().try_for_each(|edit| self.ensure(edit, FileVersion::Before).map(drop))
+        for edit in &self.compose.edits {
+            let text = read(&edit.path)?;
+            if edit.version_of(&text).is_some() {
+                self.ensure(edit, FileVersion::Before)?;
+                continue;
+            }
+            let file = edit.path.display();
+            self.tell.warning(format!("{file} was changed meanwhile: only the guard is taken out of it"));
+            if let Some(text) = edit.without_guard(&text) {
+                write_whole(&edit.path, &text)?;
+            }
+        }
+        Ok(())
     }
 
     /// The files name V2, which compose takes for its service: seen by a dry run before they are changed, and once more after. V1's
     /// container is none of compose's by now.
     pub async fn ensure_names_v2(&self) -> Result<(), Trouble> {
+        if let Some(edit) = self.changed_by_somebody()? {
+            // Whoever did it may have written what is wanted.
+            self.tell.warning(format!("{} was changed meanwhile, and is taken as it is", edit.path.display()));
+            return self.prove(false).await.map_err(|trouble| {
+                let wanted: Vec<String> = self.compose.edits.iter().map(FileEdit::wanted).collect();
+                trouble
+                    .hint(format!("write by hand what the run cannot, {}; then `switchover resume`", wanted.join("; ")))
+            });
+        }
         if self.new_text().is_some() {
             self.prove(true).await?;
         }
@@ -110,8 +130,7 @@ impl Service {
 
     /// The one that is guarded, with its new text; `None`: it is new already.
     fn new_text(&self) -> Option<(&Path, String)> {
-        let guarded = |edit: &&FileEdit| edit.guarded != edit.before;
-        let edit = self.compose.edits.iter().find(guarded)?;
+        let edit = self.compose.edits.iter().find(|edit| edit.is_guarded())?;
         let text = read(&edit.path).ok()?;
         let is_new = edit.version_of(&text) == Some(FileVersion::After);
         if is_new { None } else { Some((&edit.path, edit.turned(&text, FileVersion::After)?)) }
@@ -140,6 +159,15 @@ impl Service {
 
     fn version(&self, edit: &FileEdit) -> Result<FileVersion, Trouble> {
         edit.version_of(&read(&edit.path)?).ok_or_else(|| self.changed(edit))
+    }
+
+    fn changed_by_somebody(&self) -> Result<Option<&FileEdit>, Trouble> {
+        for edit in &self.compose.edits {
+            if edit.version_of(&read(&edit.path)?).is_none() {
+                return Ok(Some(edit));
+            }
+        }
+        Ok(None)
     }
 
     fn changed(&self, edit: &FileEdit) -> Trouble {

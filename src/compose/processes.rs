@@ -1,10 +1,26 @@
 //! Commands of compose that run on this machine, as far as this user may see them.
 
+use std::fmt;
+
 /// A process, by its number and its start: numbers are used again.
 pub(super) struct Process {
     pid: u32,
     started: String,
+    /// What it was called to do.
+    act: String,
 }
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`compose {}` (process {})", self.act, self.pid)
+    }
+}
+
+/// They make and remove no container, however long they run.
+const HARMLESS: [&str; 9] = ["attach", "events", "exec", "images", "logs", "ps", "stats", "top", "wait"];
+
+/// They may.
+const OTHERS: [&str; 11] = ["up", "create", "run", "start", "restart", "stop", "down", "rm", "watch", "pull", "build"];
 
 impl Process {
     pub(super) fn is_alive(&self) -> bool {
@@ -16,19 +32,26 @@ impl Process {
 pub(super) fn of_compose() -> Vec<Process> {
     let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let compose = pids.filter(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| is_compose(&line)));
-    compose.filter_map(|pid| Some(Process { pid, started: started(pid)? })).collect()
+    let compose = pids.filter_map(|pid: u32| {
+        let act = act(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?)?;
+        Some(Process { pid, started: started(pid)?, act })
+    });
+    compose.filter(|process| !HARMLESS.contains(&process.act.as_str())).collect()
 }
 
-/// `docker compose …`, `docker-compose …`, and the plugin's own program.
-fn is_compose(line: &[u8]) -> bool {
-    let mut words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
-    let program = words.next().unwrap_or_default();
-    match program.rsplit('/').next().unwrap_or_default() {
-        "docker-compose" => true,
-        "docker" => words.take(8).any(|word| word == "compose"),
-        _ => false,
-    }
+/// What `docker compose …`, `docker-compose …` or the plugin's own program was called to do; `None`: it is another program.
+fn act(line: &[u8]) -> Option<String> {
+    let words: Vec<String> =
+        line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let (program, rest) = words.split_first()?;
+    let rest = match program.rsplit('/').next()? {
+        "docker-compose" => rest,
+        "docker" => &rest[rest.iter().take(8).position(|word| word == "compose")? + 1..],
+        _ => return None,
+    };
+    // Flags and their values come first; a value that is called like a verb is taken for one.
+    let known = |word: &&String| OTHERS.contains(&word.as_str()) || HARMLESS.contains(&word.as_str());
+    Some(rest.iter().find(known).cloned().unwrap_or_default())
 }
 
 fn started(pid: u32) -> Option<String> {
@@ -43,16 +66,18 @@ mod tests {
 
     #[test]
     fn its_spellings_are_known() {
-        let is = |line: &str| is_compose(line.replace(' ', "\0").as_bytes());
-        assert!(is("docker compose up -d") && is("/usr/bin/docker -H unix:///x compose ps"));
-        assert!(is("/usr/libexec/docker/cli-plugins/docker-compose compose up"));
-        assert!(!is("vi compose.yml") && !is(""));
+        let of = |line: &str| act(line.replace(' ', "\0").as_bytes());
+        assert_eq!(of("docker compose up -d").as_deref(), Some("up"));
+        assert_eq!(of("/usr/bin/docker -H unix:///x compose -f c.yml logs -f").as_deref(), Some("logs"));
+        assert_eq!(of("/usr/libexec/docker/cli-plugins/docker-compose compose restart db").as_deref(), Some("restart"));
+        assert_eq!(of("docker compose --profile x").as_deref(), Some(""));
+        assert_eq!((of("vi compose.yml"), of("docker ps"), of("")), (None, None, None));
     }
 
     #[test]
     fn a_process_is_known_by_its_start() {
         let pid = std::process::id();
-        assert!(Process { pid, started: started(pid).unwrap() }.is_alive());
-        assert!(!Process { pid, started: "1".into() }.is_alive());
+        let of = |started: String| Process { pid, started, act: String::new() };
+        assert!(of(started(pid).unwrap()).is_alive() && !of("1".into()).is_alive());
     }
 }

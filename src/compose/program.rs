@@ -112,11 +112,12 @@ async fn output(mut command: Command, input: Option<&str>) -> Result<std::proces
     said.map_err(cannot)
 }
 
-/// What compose says at the end. It names keys and places, not values.
+/// What compose says at the end, without what it quotes: that may be a value of the file, and a password.
 fn last_words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-    last.unwrap_or("it says nothing").chars().take(400).collect()
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it says nothing");
+    let parts = last.split('"').enumerate();
+    parts.map(|(n, part)| if n % 2 == 0 { part } else { "\"…\"" }).collect::<String>().chars().take(400).collect()
 }
 
 /// The words by which compose is called here: the plugin, or a program of its own. The old one, written in Python, marks

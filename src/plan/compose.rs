@@ -118,25 +118,46 @@ impl FileEdit {
         }
     }
 
+    /// What a file that somebody changed is with the guard taken out of it, if that is still there; nothing else is put back.
+    pub fn without_guard(&self, text: &str) -> Option<String> {
+        let guard =
+            self.splices.iter().find(|splice| splice.guarded != splice.before && splice.guarded != splice.after)?;
+        (text.matches(&guard.guarded).count() == 1).then(|| text.replacen(&guard.guarded, &guard.before, 1))
+    }
+
+    /// What has to be written where by hand, for a person.
+    pub fn wanted(&self) -> String {
+        let all: Vec<&str> = self.splices.iter().map(|splice| splice.after.trim()).collect();
+        format!("{}: {}", self.path.display(), all.join(" … "))
+    }
+
     /// The text in another version; `None`: somebody changed it.
     pub fn turned(&self, text: &str, to: FileVersion) -> Option<String> {
         let turned = spliced(text, &self.splices, self.version_of(text)?, to)?;
         (sum(&turned) == self.sum_of(to)).then_some(turned)
     }
 
+    /// It is the one that no command of compose gets past.
+    pub fn is_guarded(&self) -> bool {
+        self.guarded != self.before
+    }
+
     /// The same for the run that undoes it.
     fn exchanged(&self) -> FileEdit {
+        let is_guarded = self.is_guarded();
         let mut grown: isize = 0;
         let splices = self.splices.iter().map(|splice| {
             let at = splice.at.saturating_add_signed(grown);
             grown += splice.after.len().cast_signed() - splice.before.len().cast_signed();
             let (before, after) = (splice.after.clone(), splice.before.clone());
-            Splice { at, before, guarded: splice.guarded.clone(), after }
+            let guarded = if is_guarded { splice.guarded.clone() } else { before.clone() };
+            Splice { at, before, guarded, after }
         });
         let splices = splices.collect();
         let (before, after) = (self.after.clone(), self.before.clone());
-        // Both sides of a run are guarded by the same words, in the same places.
-        FileEdit { path: self.path.clone(), splices, before, guarded: self.guarded.clone(), after }
+        // A file that is guarded is so by the same words in the same places, whichever way the run goes.
+        let guarded = if is_guarded { self.guarded.clone() } else { before.clone() };
+        FileEdit { path: self.path.clone(), splices, before, guarded, after }
     }
 }
 
@@ -220,6 +241,15 @@ mod tests {
         assert_eq!(edit().turned(&changed, After), None);
         let beyond = Splice { at: 999, before: String::new(), guarded: String::new(), after: "x".into() };
         assert!(FileEdit::new("c.yml".into(), TEXT, vec![beyond]).is_none());
+    }
+
+    #[test]
+    fn what_is_not_guarded_is_not_guarded_on_the_way_back_either() {
+        let splice = Splice { at: 4, before: "15".into(), guarded: "15".into(), after: "17".into() };
+        let back = FileEdit::new(".env".into(), "TAG=15\n", vec![splice]).unwrap().exchanged();
+        assert!(!back.is_guarded());
+        assert_eq!(back.turned("TAG=17\n", Guarded).unwrap(), "TAG=17\n");
+        assert_eq!(back.turned("TAG=17\n", After).unwrap(), "TAG=15\n");
     }
 
     #[test]

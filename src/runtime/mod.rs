@@ -354,8 +354,9 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     pub name: String,
-    /// What it is found by, whatever it is called by then; `None`: its name.
-    pub handle: Option<String>,
+    /// It takes the place of `like`, on the same data: every mount of that, and found by this, whatever it is called by then.
+    /// `None`: it is another one, with data of its own, and found by the name it is made under.
+    pub in_place_of: Option<String>,
     /// The container whose environment, command, limits, health check … are taken.
     pub like: String,
     pub image: String,

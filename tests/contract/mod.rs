@@ -312,7 +312,7 @@ impl Corner {
             self.docker.ensure_volume(volume, &plan.labels("V2")).await.unwrap();
         }
         let recipe = Recipe {
-            handle: None,
+            in_place_of: None,
             name: plan.v2.container.clone(),
             like: plan.v1.id.clone(),
             image: plan.v2.image_id.clone(),

@@ -60,7 +60,7 @@ impl Corner {
 
     pub(crate) fn recipe(&self, like: &str, network: &str) -> Recipe {
         Recipe {
-            handle: None,
+            in_place_of: None,
             name: self.name("v2"),
             like: like.into(),
             image: OTHER_IMAGE.into(),

@@ -130,7 +130,7 @@ fn labels(mut labels: HashMap<String, String>, old: &ImageConfig, recipe: &Recip
         !key.starts_with("com.docker.compose.") && !key.starts_with("switchover.") && of_image.get(key) != Some(value)
     });
     labels.extend(recipe.labels.clone());
-    labels.insert(LABEL_CONTAINER.to_owned(), recipe.handle.clone().unwrap_or_else(|| recipe.name.clone()));
+    labels.insert(LABEL_CONTAINER.to_owned(), recipe.in_place_of.clone().unwrap_or_else(|| recipe.name.clone()));
     labels
 }
 
@@ -183,24 +183,32 @@ fn binding(port: &Port) -> PortBinding {
 }
 
 /// The places where V2's own data, and nothing of V1's, is mounted.
-struct Replaced(BTreeSet<String>);
+struct Replaced {
+    places: BTreeSet<String>,
+    /// What is mounted inside of them stays as well.
+    exactly: bool,
+}
 
 impl Replaced {
     fn new(recipe: &Recipe) -> Replaced {
         let own = recipe.volumes.iter().map(|(_, destination)| destination);
-        Replaced(own.chain(&recipe.leave_out).map(|path| clean(path).to_owned()).collect())
+        let places = own.chain(&recipe.leave_out).map(|path| clean(path).to_owned()).collect();
+        Replaced { places, exactly: recipe.in_place_of.is_some() }
     }
 
     /// At such a place or inside it: two servers never share a volume.
     fn covers(&self, destination: &str) -> bool {
         let destination = clean(destination);
-        self.0.iter().any(|own| {
+        if self.exactly {
+            return self.is_at(destination);
+        }
+        self.places.iter().any(|own| {
             destination.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
 
     fn is_at(&self, destination: &str) -> bool {
-        self.0.contains(clean(destination))
+        self.places.contains(clean(destination))
     }
 
     /// `source:destination[:options]`; paths of this form hold no colon. A nameless volume, which compose hands on in
