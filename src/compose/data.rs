@@ -95,12 +95,12 @@ impl Data {
         match self.now {
             Now::Named => {}
             Now::Elsewhere => {
-                mounts.as_array_mut().into_iter().flatten().filter(|there| is_there(there)).for_each(|there| {
+                for there in mounts.as_array_mut().into_iter().flatten().filter(|there| is_there(there)) {
                     // As it is written there, with a slash at its end or without.
                     let target = there["target"].take();
                     *there = mount.clone();
                     there["target"] = target;
-                })
+                }
             }
             Now::Unsaid => *mounts = json!([mount]),
         }
@@ -124,7 +124,7 @@ mod tests {
     use crate::plan::tests::{container, image};
     use crate::runtime::{Container, Mount};
 
-    fn found(mounts: Value, kind: Option<MountKind>) -> Result<Data, String> {
+    fn found(mounts: &Value, kind: Option<MountKind>) -> Result<Data, String> {
         let model = json!({ "services": { "db": { "volumes": mounts }, "backup": { "volumes": [
             { "type": "volume", "source": "shared", "target": "/x" },
             { "type": "bind", "source": "/srv/backup", "target": "/y" }] } } });
@@ -138,16 +138,16 @@ mod tests {
     fn data_is_found_wherever_it_is() {
         let data = |key: &str, now| Ok(Data { key: key.into(), volume: "new".into(), at: "/data".into(), now });
         let named = |source: &str| json!([{ "type": "volume", "source": source, "target": "/data/" }]);
-        assert_eq!(found(named("d"), Some(MountKind::Volume)), data("d", Now::Named));
+        assert_eq!(found(&named("d"), Some(MountKind::Volume)), data("d", Now::Named));
         let inside = json!([{ "type": "bind", "source": "/srv/backup/d", "target": "/data" }]);
-        assert!(found(inside, Some(MountKind::Bind)).unwrap_err().contains("also mounted by"));
+        assert!(found(&inside, Some(MountKind::Bind)).unwrap_err().contains("also mounted by"));
         let bind = json!([{ "type": "bind", "source": "/srv/d", "target": "/data" }]);
-        assert_eq!(found(bind, Some(MountKind::Bind)), data("new", Now::Elsewhere));
+        assert_eq!(found(&bind, Some(MountKind::Bind)), data("new", Now::Elsewhere));
         let nameless = json!([{ "type": "volume", "target": "/data" }]);
-        assert_eq!(found(nameless, Some(MountKind::AnonymousVolume)), data("new", Now::Elsewhere));
-        assert_eq!(found(Value::Null, Some(MountKind::AnonymousVolume)), data("new", Now::Unsaid));
-        assert!(found(Value::Null, None).unwrap_err().contains("in the container itself"));
-        assert!(found(named("shared"), Some(MountKind::Volume)).unwrap_err().contains("also mounted by backup"));
-        assert!(found(json!([{ "type": "bind", "target": "/conf" }]), Some(MountKind::AnonymousVolume)).is_err());
+        assert_eq!(found(&nameless, Some(MountKind::AnonymousVolume)), data("new", Now::Elsewhere));
+        assert_eq!(found(&Value::Null, Some(MountKind::AnonymousVolume)), data("new", Now::Unsaid));
+        assert!(found(&Value::Null, None).unwrap_err().contains("in the container itself"));
+        assert!(found(&named("shared"), Some(MountKind::Volume)).unwrap_err().contains("also mounted by backup"));
+        assert!(found(&json!([{ "type": "bind", "target": "/conf" }]), Some(MountKind::AnonymousVolume)).is_err());
     }
 }

@@ -64,7 +64,10 @@ impl<'a> Page<'a> {
     /// The service's entry for `at` is the volume of this key. The guard leaves it alone.
     pub(super) fn of_mount(&self, service: &str, at: &str, key: &str) -> Option<Vec<Splice>> {
         let mounts = self.service(service)?.get_sequence("volumes")?;
-        let found = mounts.values().find_map(|mount| self.as_volume(&mount, at, key));
+        let mut found = None;
+        for mount in mounts.values() {
+            found = found.or_else(|| self.as_volume(&mount, at, key));
+        }
         found
     }
 

@@ -61,12 +61,19 @@ impl Docker {
         name: &str,
         act: impl AsyncFn(String) -> Result<T, bollard::errors::Error>,
     ) -> Result<T, bollard::errors::Error> {
+        let is_gone = |error: &bollard::errors::Error| said::message(error).contains("No such container");
         let known = self.made.borrow().get(name).cloned();
-        match act(known.unwrap_or_else(|| name.to_owned())).await {
-            Err(error) if said::message(&error).contains("No such container") => {
-                let was_known = self.made.borrow_mut().remove(name).is_some();
-                let made = if was_known { Some(name.to_owned()) } else { self.made_under(name).await? };
-                match made {
+        if let Some(known) = known {
+            match act(known).await {
+                Err(error) if is_gone(&error) => {}
+                result => return result,
+            }
+        }
+        match act(name.to_owned()).await {
+            Err(error) if is_gone(&error) => {
+                // What was found so is gone, or was made anew under the same first name.
+                self.made.borrow_mut().remove(name);
+                match self.made_under(name).await? {
                     None => Err(error),
                     Some(id) => act(id).await,
                 }
