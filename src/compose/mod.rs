@@ -69,7 +69,7 @@ impl Service {
             return Ok(());
         }
         // Whoever began in between may have read the one or the other.
-        let under_way = processes::of_compose();
+        let under_way = processes::of_compose(&self.compose.project, &self.compose.files);
         let began = Instant::now();
         let wait = Wait {
             what: "commands of compose that had read the file",
