@@ -14,6 +14,7 @@ pub mod guard;
 pub mod hooks;
 pub mod metrics;
 pub mod plan;
+pub mod process;
 pub mod retire;
 pub mod run;
 pub mod runtime;

@@ -134,7 +134,7 @@ pub(crate) async fn refuse_what_changed(x: &Run) -> Result<(), Trouble> {
     }
     match &x.service {
         // Somebody may have put the old file back.
-        Some(service) if x.facts.of("claim").is_some() => service.ensure_guarded().await?,
+        Some(service) if x.facts.of("claim").is_some() => service.ensure_still_guarded().await?,
         Some(service) => service.refuse_what_changed()?,
         None => {}
     }

@@ -30,7 +30,8 @@ pub(crate) async fn ensure_unclaimed(x: &Run) -> Result<(), Trouble> {
     let Some(service) = &x.service else { return Ok(()) };
     let v2 = x.plan.v2.handle();
     if x.to_nothing && x.plan.made_v2() {
-        // It goes anyway, by the steps before.
+        // It goes anyway, by the steps before; with it one that was to take its place, which compose takes for the service as well.
+        x.runtime.ensure_no_container(&next(&x.plan.v2.container, x), &x.plan.run).await?;
         x.runtime.ensure_no_container(v2, &x.plan.run).await?;
         return service.ensure_as_before();
     }
@@ -71,13 +72,12 @@ async fn ensure_labelled(x: &Run, side: Side, compose: &Labels) -> Result<(), Tr
     let runtime = &x.runtime;
     let mut old = settled(x, side, planned).await?;
     // While the new one is made both exist: it has this name until the old one is gone, and is the side from then on.
-    let ending = format!("-next-{}", x.plan.tag());
-    if let Some(name) = old.name.strip_suffix(&ending) {
+    if let Some(name) = old.name.strip_suffix(&next("", x)) {
         let name = name.to_owned();
         runtime.ensure_named(&old.id, &name).await?;
         old.name = name;
     }
-    let next = format!("{}{ending}", old.name);
+    let next = next(&old.name, x);
     // Of a process that died before it had taken the old one's place.
     runtime.ensure_no_container(&next, &x.plan.run).await?;
     if is_labelled(&old, compose) {
@@ -97,6 +97,11 @@ async fn ensure_labelled(x: &Run, side: Side, compose: &Labels) -> Result<(), Tr
     runtime.ensure_retired(&old.id).await?;
     settled(x, side, planned).await?;
     runtime.ensure_named(&made.id, &old.name).await
+}
+
+/// What the one is called that takes the place of a container of this name.
+fn next(name: &str, x: &Run) -> String {
+    format!("{name}-next-{}", x.plan.tag())
 }
 
 /// The side's container. One that the engine is about to remove is none, and hides the one that took its place until it is gone.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Fact;
 use crate::plan::Plan;
+use crate::process::started_at;
 use crate::saga::{Journal, Record};
 use crate::tell::text;
 use crate::trouble::Trouble;
@@ -247,14 +248,6 @@ fn note_holder(mut file: &File, who: Who) -> io::Result<()> {
     let pid = std::process::id();
     file.set_len(0)?;
     file.write_all(format!("{pid} {} {}\n", started_at(pid).unwrap_or_default(), who.name()).as_bytes())
-}
-
-/// When a process started, in ticks since the machine did.
-fn started_at(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Its name stands in brackets and may hold anything.
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19).map(str::to_owned)
 }
 
 fn unusable(path: &Path, error: io::Error) -> Trouble {

@@ -194,6 +194,9 @@ impl Invocation {
 fn v1(options: &Options, file: V1) -> Result<V1, Trouble> {
     match (&options.container, &options.service, &options.compose[..]) {
         (Some(_), Some(_), _) => Err(Trouble::usage("--container and --service name V1 twice")),
+        (Some(_), None, []) if options.project_name.is_some() => {
+            Err(Trouble::usage("--project-name is of a compose file, and --container names V1 itself"))
+        }
         (Some(container), None, []) => Ok(V1 { container: Some(container.clone()), compose: None }),
         (None, Some(service), files) => {
             let mut compose = file.compose.unwrap_or_default();
@@ -207,7 +210,16 @@ fn v1(options: &Options, file: V1) -> Result<V1, Trouble> {
         (None, None, []) if file.container.is_some() && file.compose.is_some() => {
             Err(Trouble::usage("v1: `container` and `compose` name it twice"))
         }
-        (None, None, []) => Ok(file),
+        (None, None, []) => match (&options.project_name, file.compose) {
+            (Some(_), None) => {
+                Err(Trouble::usage("--project-name is of a compose file").hint("--compose FILE --service SERVICE"))
+            }
+            (name, compose) => {
+                let named =
+                    |of: config::Compose| config::Compose { project_name: name.clone().or(of.project_name), ..of };
+                Ok(V1 { compose: compose.map(named), ..file })
+            }
+        },
         (_, None, _) => Err(Trouble::usage("--compose names a file: which of its services?").hint("--service SERVICE")),
     }
 }

@@ -59,14 +59,22 @@ impl Service {
         self.compose.edits.iter().try_for_each(|edit| self.version(edit).map(drop))
     }
 
-    /// No command of compose gets past the file, and those that had read it before have ended.
-    pub async fn ensure_guarded(&self) -> Result<(), Trouble> {
-        let mut changed = false;
+    /// It is guarded still, as [`Service::ensure_guarded`] has left it.
+    pub async fn ensure_still_guarded(&self) -> Result<(), Trouble> {
         for edit in &self.compose.edits {
-            changed |= self.ensure(edit, FileVersion::Guarded)?;
+            let (text, guarded) = self.turned(edit, FileVersion::Guarded)?;
+            if text != guarded {
+                return self.ensure_guarded().await;
+            }
         }
-        if !changed {
-            return Ok(());
+        Ok(())
+    }
+
+    /// No command of compose gets past the file, and those that had read it before have ended: waited for also where it is
+    /// guarded already, as a process that died may not have.
+    pub async fn ensure_guarded(&self) -> Result<(), Trouble> {
+        for edit in &self.compose.edits {
+            self.ensure(edit, FileVersion::Guarded)?;
         }
         // Whoever began in between may have read the one or the other.
         let under_way = processes::of_compose(&self.compose.project, &self.compose.files);
@@ -176,15 +184,16 @@ impl Service {
             .hint(format!("put it back as it was, or `switchover abort --container {}` and begin anew", self.plan.name))
     }
 
-    /// `true`: it had to be written.
-    fn ensure(&self, edit: &FileEdit, version: FileVersion) -> Result<bool, Trouble> {
+    /// The file's text, and what it is in another version.
+    fn turned(&self, edit: &FileEdit, version: FileVersion) -> Result<(String, String), Trouble> {
         let text = read(&edit.path)?;
         let turned = edit.turned(&text, version).ok_or_else(|| self.changed(edit))?;
-        if turned == text {
-            return Ok(false);
-        }
-        write_whole(&edit.path, &turned)?;
-        Ok(true)
+        Ok((text, turned))
+    }
+
+    fn ensure(&self, edit: &FileEdit, version: FileVersion) -> Result<(), Trouble> {
+        let (text, turned) = self.turned(edit, version)?;
+        if turned == text { Ok(()) } else { write_whole(&edit.path, &turned) }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::process::started_at;
+
 /// A process, by its number and its start: numbers are used again.
 pub(super) struct Process {
     pid: u32,
@@ -25,7 +27,7 @@ const OTHERS: [&str; 11] = ["up", "create", "run", "start", "restart", "stop", "
 
 impl Process {
     pub(super) fn is_alive(&self) -> bool {
-        started(self.pid).as_deref() == Some(&self.started)
+        started_at(self.pid).as_deref() == Some(&self.started)
     }
 }
 
@@ -40,7 +42,7 @@ pub(super) fn of_compose(project: &str, files: &[PathBuf]) -> Vec<Process> {
         let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
         let ours = has_own_project(&variables) || cwd.is_none_or(|cwd| concerns(&words, &cwd, project, files));
         (ours && !HARMLESS.contains(&act.as_str())).then_some(())?;
-        Some(Process { pid, started: started(pid)?, act })
+        Some(Process { pid, started: started_at(pid)?, act })
     });
     compose.collect()
 }
@@ -75,12 +77,6 @@ fn act(words: &[String]) -> Option<String> {
     Some(rest.iter().find(known).cloned().unwrap_or_default())
 }
 
-fn started(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19).map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +107,6 @@ mod tests {
     fn a_process_is_known_by_its_start() {
         let pid = std::process::id();
         let of = |started: String| Process { pid, started, act: String::new() };
-        assert!(of(started(pid).unwrap()).is_alive() && !of("1".into()).is_alive());
+        assert!(of(started_at(pid).unwrap()).is_alive() && !of("1".into()).is_alive());
     }
 }

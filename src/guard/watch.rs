@@ -12,6 +12,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::{ARMED, Brief, STARTED, Word};
+use crate::process::state_of;
 use crate::trouble::Trouble;
 use crate::wait::{self, Deadline, Limit};
 
@@ -163,10 +164,7 @@ fn end_of(process: OwnedFd) -> oneshot::Receiver<()> {
 /// Stopped by a signal, or by who traces it. Only asked of a process that is not known to have ended; that it ends
 /// meanwhile and its number is used again is told by the file descriptor we act through.
 fn is_frozen(tool: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{tool}/stat")).unwrap_or_default();
-    // Its name stands in brackets and may hold anything.
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    matches!(state, Some('T' | 't'))
+    matches!(state_of(tool.cast_unsigned()).as_deref(), Some("T" | "t"))
 }
 
 async fn over(deadline: Option<Deadline>) {
